@@ -1,0 +1,7 @@
+#include "bindings.hpp"
+
+namespace fastmas::bindings {
+
+void register_audit(py::module_&) {}
+
+}  // namespace fastmas::bindings

@@ -1,0 +1,7 @@
+#include "bindings.hpp"
+
+namespace fastmas::bindings {
+
+void register_records(py::module_&) {}
+
+}  // namespace fastmas::bindings

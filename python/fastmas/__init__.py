@@ -1,0 +1,1 @@
+"""Multi-agent financial systems: Python agents on a C++ core of lock-free rings and consensus."""
