@@ -1,0 +1,177 @@
+"""What the parts of a financial system say to one another, one noun per arrow.
+
+Market data (`Bar`, `Quote`, `Trade`), signals, orders and their reports are :class:`~fastmas.records.Record` types: they
+live on rings, in the log and in the audit without being encoded. Prices are integers in the instrument's
+``price_increment``, quantities integers in its ``lot_size``, money is an integer in millionths of the currency unit.
+`Observation`, `Intent` and `Committed` hold mappings and come from the extension module.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+from fastmas._core.kernel import Committed, Intent, Observation
+from fastmas.records import Record, f64, i32, i64, u32, u64
+
+__all__ = [
+    "BUY",
+    "SELL",
+    "Bar",
+    "BarFlag",
+    "Cancel",
+    "Committed",
+    "Fill",
+    "Intent",
+    "Observation",
+    "Order",
+    "OrderKind",
+    "OrderStatus",
+    "OrderUpdate",
+    "Quote",
+    "Replace",
+    "Review",
+    "Signal",
+    "Trade",
+    "Wakeup",
+]
+
+BUY = 1
+SELL = -1
+
+
+class BarFlag(IntFlag):
+    """What a bar says besides its prices."""
+
+    STALE = 1  # the price has not moved for so long that nobody can have traded at it
+    HAS_OHLC = 2
+    HAS_VOLUME = 4
+
+
+class OrderKind(IntEnum):
+    """How an order may fill."""
+
+    MARKET = 0
+    LIMIT = 1
+
+
+class OrderStatus(IntEnum):
+    """What a venue says of an order that it did not fill."""
+
+    ACKNOWLEDGED = 1
+    REJECTED = 2
+    CANCELLED = 3
+    REPLACED = 4
+    EXPIRED = 5
+
+
+class Bar(Record):
+    """Open, high, low and close of one instrument over one session; known at `ts_ns`, its close.
+
+    Columns that the data do not have are zero, and `flags` says which there are (see `BarFlag`).
+    """
+
+    ts_ns: i64
+    instrument: u32
+    flags: u32 = 0
+    open: i64 = 0
+    high: i64 = 0
+    low: i64 = 0
+    close: i64 = 0
+    volume: i64 = 0
+
+
+class Quote(Record):
+    """Best bid and ask of one instrument."""
+
+    ts_ns: i64
+    instrument: u32
+    bid: i64
+    ask: i64
+    bid_size: i64 = 0
+    ask_size: i64 = 0
+
+
+class Trade(Record):
+    """A trade seen on the market; `side` is the aggressor's (1 buy, -1 sell, 0 unknown)."""
+
+    ts_ns: i64
+    instrument: u32
+    side: i32
+    price: i64
+    quantity: i64
+
+
+class Signal(Record):
+    """A reasoning agent's view of one instrument: positive is long; the scale is the agent's to state."""
+
+    instrument: u32
+    ts_ns: i64
+    score: f64
+
+
+class Order(Record):
+    """An order as it goes to a venue; `ts_ns` is when it was decided.
+
+    An action agent may leave `client_order_id` and `ts_ns` at zero: the replica fills them in from the commit.
+    """
+
+    instrument: u32
+    side: i32
+    quantity: i64
+    kind: u32 = 0
+    limit_price: i64 = 0
+    client_order_id: u64 = 0
+    ts_ns: i64 = 0
+    valid_until_ns: i64 = 0
+
+
+class Cancel(Record):
+    """Take back what is left of an order."""
+
+    client_order_id: u64
+    ts_ns: i64 = 0
+
+
+class Replace(Record):
+    """Change the quantity or limit price of an order that rests."""
+
+    client_order_id: u64
+    quantity: i64
+    limit_price: i64 = 0
+    ts_ns: i64 = 0
+
+
+class Fill(Record):
+    """An execution: `quantity` lots at `price`; `fee` and `slippage` in millionths of the currency unit."""
+
+    execution_id: u64
+    client_order_id: u64
+    ts_ns: i64
+    instrument: u32
+    side: i32
+    price: i64
+    quantity: i64
+    fee: i64 = 0
+    slippage: i64 = 0
+
+
+class OrderUpdate(Record):
+    """What a venue says of an order that it did not fill; `status` is an `OrderStatus`, `reason` a `RejectReason`."""
+
+    client_order_id: u64
+    ts_ns: i64
+    instrument: u32
+    status: u32
+    reason: u32 = 0
+
+
+class Wakeup(Record):
+    """Returned by a stage that wants its `on_wakeup` called at `at_ns`."""
+
+    at_ns: i64
+
+
+class Review(Record):
+    """Returned by a decision agent: let all agents' parameters settle again, and fix them through the log."""
+
+    ts_ns: i64
