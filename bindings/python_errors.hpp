@@ -1,0 +1,18 @@
+// Raising the exceptions of fastmas.errors from code that speaks the C API and not pybind11.
+#pragma once
+
+#include <Python.h>
+
+namespace fastmas::bindings {
+
+// The class of that name in fastmas.errors, borrowed for ever; nullptr with an exception set when it cannot be
+// imported.
+PyObject* error_class(const char* name);
+
+// Sets fastmas.errors.<name> with a text made as by PyErr_Format. Always returns nullptr, for `return raise(...)`.
+PyObject* raise(const char* name, const char* format, ...);
+
+// Inside `catch (...)`: sets the Python exception that stands for the C++ one in flight. Always returns nullptr.
+PyObject* raise_current_exception() noexcept;
+
+}  // namespace fastmas::bindings
