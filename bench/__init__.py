@@ -1,0 +1,1 @@
+"""The benches, installed with the package: ``pytest --pyargs fastmas.bench --benchmark-only``."""
