@@ -1,0 +1,63 @@
+// Which Record class a numpy dtype belongs to. Classes are held weakly: a class nobody uses can still go.
+#include "record_internal.hpp"
+
+namespace fastmas {
+namespace record_detail {
+namespace {
+
+// dtype -> list of weak references to the classes with an equal one, oldest first
+PyObject* classes_by_dtype() {
+    static PyObject* registry = PyDict_New();
+    return registry;
+}
+
+std::string full_name(py::handle cls) {
+    return cls.attr("__module__").cast<std::string>() + "." + cls.attr("__qualname__").cast<std::string>();
+}
+
+}  // namespace
+
+void register_dtype(const RecordInfo& info) {
+    const py::handle cls(reinterpret_cast<PyObject*>(info.type));
+    const auto registry = py::reinterpret_borrow<py::dict>(classes_by_dtype());
+    const auto dtype = py::handle(info.dtype);
+    py::list kept;
+    if (registry.contains(dtype)) {
+        for (const py::handle reference : registry[dtype]) {
+            const py::object other = py::reinterpret_borrow<py::object>(reference)();
+            // A cell that is run again, or a module that is reloaded, replaces the class it defined before.
+            if (!other.is_none() && full_name(other) != full_name(cls)) kept.append(reference);
+        }
+    }
+    kept.append(py::weakref(cls));
+    registry[dtype] = kept;
+}
+
+}  // namespace record_detail
+
+PyTypeObject* record_type_of_dtype(PyObject* dtype) {
+    namespace py = record_detail::py;
+    using Found = PyTypeObject*;
+    return record_detail::guarded<Found>(nullptr, [&]() -> Found {
+        const auto registry = py::reinterpret_borrow<py::dict>(record_detail::classes_by_dtype());
+        PyObject* references = PyDict_GetItemWithError(registry.ptr(), dtype);
+        if (references == nullptr) {
+            PyErr_Clear();  // not hashable, hence no dtype
+            return nullptr;
+        }
+        Found equal = nullptr;
+        std::size_t count = 0;
+        const auto candidates = py::reinterpret_borrow<py::list>(references);
+        for (const py::handle reference : candidates) {
+            const py::object cls = py::reinterpret_borrow<py::object>(reference)();
+            if (cls.is_none()) continue;
+            auto* type = reinterpret_cast<PyTypeObject*>(cls.ptr());
+            if (record_info(type)->dtype == dtype) return type;
+            equal = type;
+            ++count;
+        }
+        return count == 1 ? equal : nullptr;
+    });
+}
+
+}  // namespace fastmas
