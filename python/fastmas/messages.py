@@ -28,6 +28,7 @@ __all__ = [
     "OrderStatus",
     "OrderUpdate",
     "Quote",
+    "RejectReason",
     "Replace",
     "Review",
     "Signal",
@@ -62,6 +63,20 @@ class OrderStatus(IntEnum):
     CANCELLED = 3
     REPLACED = 4
     EXPIRED = 5
+
+
+class RejectReason(IntEnum):
+    """Why a venue refused an order, a cancel or a replace."""
+
+    NONE = 0
+    DUPLICATE = 1  # the client order id has been seen; the first order stands as it is
+    UNKNOWN_ORDER = 2
+    UNKNOWN_INSTRUMENT = 3
+    BAD_QUANTITY = 4
+    BAD_PRICE = 5
+    BAD_SIDE = 6
+    BAD_KIND = 7
+    EXPIRED = 8
 
 
 class Bar(Record):
