@@ -11,7 +11,9 @@ std::uint64_t mix(std::uint64_t z) noexcept {
 
 }  // namespace
 
-std::uint64_t Prng::next() noexcept { return mix(state_ += 0x9e3779b97f4a7c15ULL); }
+std::uint64_t Prng::next() noexcept {
+    return mix(state_ += 0x9e3779b97f4a7c15ULL);
+}
 
 std::uint64_t Prng::below(std::uint64_t bound) noexcept {
     // 64 x 64 -> high 64 bits, in 32-bit halves: __int128 is an extension and -Wpedantic is on.
@@ -29,9 +31,13 @@ std::int64_t Prng::between(std::int64_t low, std::int64_t high) noexcept {
     return static_cast<std::int64_t>(static_cast<std::uint64_t>(low) + (span == 0 ? next() : below(span)));
 }
 
-bool Prng::chance_ppm(std::uint32_t parts_per_million) noexcept { return below(1'000'000) < parts_per_million; }
+bool Prng::chance_ppm(std::uint32_t parts_per_million) noexcept {
+    return below(1'000'000) < parts_per_million;
+}
 
-double Prng::uniform() noexcept { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
+double Prng::uniform() noexcept {
+    return static_cast<double>(next() >> 11) * 0x1.0p-53;
+}
 
 std::uint64_t derive_seed(std::uint64_t seed, std::string_view name) noexcept {
     std::uint64_t hash = 0xcbf29ce484222325ULL;

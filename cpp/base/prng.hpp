@@ -32,7 +32,8 @@ class Prng {
     std::uint64_t state_;
 };
 
-// The seed of a named stream: depends on (seed, name) only, never on creation order (FNV-1a, then splitmix64's finaliser).
+// The seed of a named stream: depends on (seed, name) only, never on creation order (FNV-1a, then splitmix64's
+// finaliser).
 std::uint64_t derive_seed(std::uint64_t seed, std::string_view name) noexcept;
 
 }  // namespace fastmas::base

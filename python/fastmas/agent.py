@@ -98,19 +98,20 @@ class Agent:
 
     @property
     def name(self) -> str:
-        return self._name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).lower()
+        if self._name is not None:
+            return self._name
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).lower()
 
     @name.setter
     def name(self, name: str) -> None:
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.\-]{0,62}", name):
             raise ConfigError(
-                f"an agent's name must be a letter followed by at most 62 letters, digits, '_', '.' or '-', got {name!r}"
+                "an agent's name must be a letter followed by at most 62 letters, digits, '_', '.' or '-', "
+                f"got {name!r}"
             )
         self._name = name
 
-    def update_parameters(
-        self, parameters: Mapping[str, NDArray[np.float64]], ctx: Context
-    ) -> NDArray[np.float64]:
+    def update_parameters(self, parameters: Mapping[str, NDArray[np.float64]], ctx: Context) -> NDArray[np.float64]:
         """theta_i = f_i(theta of the others): called round after round until no agent's vector moves.
 
         Parameters
@@ -128,13 +129,14 @@ class Agent:
 
 
 class Perception(Agent):
-    """Gathers and cleans market data. Define `perceive(record, ctx)`, or `perceive_many(records, ctx)` for whole slices."""
+    """Gathers and cleans market data: define `perceive(record, ctx)`, or `perceive_many(records, ctx)` for slices."""
 
     stage = "Perception"
     method = "perceive"
 
     def perceive(self, record: Any, ctx: Context) -> Any:
-        raise ConfigError(f"{type(self).__name__} defines neither perceive(record, ctx) nor perceive_many(records, ctx)")
+        name = type(self).__name__
+        raise ConfigError(f"{name} defines neither perceive(record, ctx) nor perceive_many(records, ctx)")
 
 
 class Reasoning(Agent):
@@ -173,10 +175,12 @@ def _from_function(base: type[Agent], function: Callable[[Any, Any], Any], optio
     unknown = set(options) - {"name", "join", "subscribes", "latency_ns", "initial_parameters"}
     if unknown:
         raise ConfigError(
-            f"fm.{base.stage.lower()} knows name, join, subscribes, latency_ns and initial_parameters, got {sorted(unknown)}"
+            f"fm.{base.stage.lower()} knows name, join, subscribes, latency_ns and initial_parameters, "
+            f"got {sorted(unknown)}"
         )
     agent = base()
-    agent.name = options.pop("name", getattr(function, "__name__", base.stage.lower()).strip("<>_") or base.stage.lower())
+    default = getattr(function, "__name__", "").strip("<>_") or base.stage.lower()
+    agent.name = options.pop("name", default)
     for option, value in options.items():
         setattr(agent, option, value)
     setattr(agent, base.method, function)

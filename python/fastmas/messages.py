@@ -1,7 +1,7 @@
 """What the parts of a financial system say to one another, one noun per arrow.
 
-Market data (`Bar`, `Quote`, `Trade`), signals, orders and their reports are :class:`~fastmas.records.Record` types: they
-live on rings, in the log and in the audit without being encoded. Prices are integers in the instrument's
+Market data (`Bar`, `Quote`, `Trade`), signals, orders and their reports are :class:`~fastmas.records.Record` types:
+they live on rings, in the log and in the audit without being encoded. Prices are integers in the instrument's
 ``price_increment``, quantities integers in its ``lot_size``, money is an integer in millionths of the currency unit.
 `Observation`, `Intent` and `Committed` hold mappings and come from the extension module.
 """

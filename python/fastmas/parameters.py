@@ -1,8 +1,8 @@
 """Decision parameters theta and the point where agents stop changing theirs in answer to one another's.
 
-theta_1 = f1(D); theta_2 = f2(theta_1, theta_3); theta_3 = f3(theta_1, theta_2): each agent's vector is a function of the
-others'. `fixed_point` iterates all of them at once (Jacobi: no agent is first) with damping, for a bounded number of
-rounds, and says which agents are to blame when it does not settle.
+theta_1 = f1(D); theta_2 = f2(theta_1, theta_3); theta_3 = f3(theta_1, theta_2): each agent's vector is a function of
+the others'. `fixed_point` iterates all of them at once (Jacobi: no agent is first) with damping, for a bounded number
+of rounds, and says which agents are to blame when it does not settle.
 """
 
 from __future__ import annotations
@@ -46,9 +46,8 @@ class FixedPoint:
 def _as_vector(value: Any, name: str, length: int | None) -> Vector:
     vector = np.array(value, dtype=np.float64, ndmin=1)
     if vector.ndim != 1 or (length is not None and len(vector) != length):
-        raise ConfigError(
-            f"agent {name!r} must give a parameter vector of shape ({length if length is not None else 'n'},), got shape {vector.shape}"
-        )
+        shape = f"({length if length is not None else 'n'},)"
+        raise ConfigError(f"agent {name!r} must give a parameter vector of shape {shape}, got shape {vector.shape}")
     return vector
 
 
@@ -89,9 +88,8 @@ def fixed_point(
     Examples
     --------
     >>> import fastmas as fm
-    >>> point = fm.fixed_point(
-    ...     {"risk": lambda t: 0.5 * t["size"], "size": lambda t: 1.0 - t["risk"]}, {"risk": 0.0, "size": 0.0}, damping=0.3
-    ... )
+    >>> functions = {"risk": lambda t: 0.5 * t["size"], "size": lambda t: 1.0 - t["risk"]}
+    >>> point = fm.fixed_point(functions, {"risk": 0.0, "size": 0.0}, damping=0.3)
     >>> [round(float(point.parameters[name][0]), 6) for name in ("risk", "size")]
     [0.333333, 0.666667]
     """
@@ -101,7 +99,9 @@ def fixed_point(
             f"got {sorted(functions)} and {sorted(initial)}"
         )
     if not 0.0 <= damping < 1.0:
-        raise ConfigError(f"damping must be in [0, 1), got {damping!r}; 0 takes each answer as it is, 0.5 halves every step")
+        raise ConfigError(
+            f"damping must be in [0, 1), got {damping!r}; 0 takes each answer as it is, 0.5 halves every step"
+        )
     if max_rounds < 1:
         raise ConfigError(f"max_rounds must be at least 1, got {max_rounds!r}")
     if not tolerance > 0.0:
@@ -133,6 +133,6 @@ def fixed_point(
             return FixedPoint(thetas, round_, residuals[-1], tuple(residuals))
     restless = ", ".join(f"{name!r} by {move:.3g}" for name, move in sorted(moves.items()) if move > tolerance)
     raise FixedPointError(
-        f"the parameter iteration did not settle in {max_rounds} rounds (tolerance {tolerance:g}): still moving: {restless}; "
-        f"raise damping (now {damping:g}) or max_rounds"
+        f"the parameter iteration did not settle in {max_rounds} rounds (tolerance {tolerance:g}): "
+        f"still moving: {restless}; raise damping (now {damping:g}) or max_rounds"
     )

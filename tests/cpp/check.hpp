@@ -1,5 +1,5 @@
-// A check header small enough to read: CHECK(condition), CHECK_EQUAL(a, b), CHECK_THROWS(expression, Type, "part of its text"),
-// TEST(name) { ... }; each test executable ends with TEST_MAIN.
+// A check header small enough to read: CHECK(condition), CHECK_EQUAL(a, b), CHECK_THROWS(expression, Type, "part of its
+// text"), TEST(name) { ... }; each test executable ends with TEST_MAIN.
 #pragma once
 
 #include <cstdio>
@@ -63,24 +63,26 @@ inline int run_all(int argc, char** argv) {
 
 }  // namespace fastmas::testing
 
-#define TEST(name)                                                     \
-    static void test_##name();                                         \
+#define TEST(name)                                                               \
+    static void test_##name();                                                   \
     static const fastmas::testing::Register register_##name(#name, test_##name); \
     static void test_##name()
-#define CHECK(condition) \
-    ((condition) ? void() : fastmas::testing::fail(__FILE__, __LINE__, "CHECK(" #condition ")"))
+#define CHECK(condition) ((condition) ? void() : fastmas::testing::fail(__FILE__, __LINE__, "CHECK(" #condition ")"))
 #define CHECK_EQUAL(a, b) fastmas::testing::check_equal((a), (b), #a, #b, __FILE__, __LINE__)
-#define CHECK_THROWS(expression, Type, part)                                                                \
-    do {                                                                                                    \
-        bool thrown_ = false;                                                                               \
-        try {                                                                                               \
-            (void)(expression);                                                                             \
-        } catch (const Type& error_) {                                                                      \
-            thrown_ = true;                                                                                 \
-            if (std::string(error_.what()).find(part) == std::string::npos)                                 \
-                fastmas::testing::fail(__FILE__, __LINE__, std::string("text without '") + part + "': " + error_.what()); \
-        }                                                                                                   \
-        if (!thrown_) fastmas::testing::fail(__FILE__, __LINE__, #expression " did not throw " #Type);      \
+#define CHECK_THROWS(expression, Type, part)                                                           \
+    do {                                                                                               \
+        bool thrown_ = false;                                                                          \
+        try {                                                                                          \
+            (void)(expression);                                                                        \
+        } catch (const Type& error_) {                                                                 \
+            thrown_ = true;                                                                            \
+            if (std::string(error_.what()).find(part) == std::string::npos)                            \
+                fastmas::testing::fail(__FILE__, __LINE__,                                             \
+                                       std::string("text without '") + part + "': " + error_.what());  \
+        }                                                                                              \
+        if (!thrown_) fastmas::testing::fail(__FILE__, __LINE__, #expression " did not throw " #Type); \
     } while (false)
-#define TEST_MAIN \
-    int main(int argc, char** argv) { return fastmas::testing::run_all(argc, argv); }
+#define TEST_MAIN                                     \
+    int main(int argc, char** argv) {                 \
+        return fastmas::testing::run_all(argc, argv); \
+    }

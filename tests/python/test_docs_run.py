@@ -4,7 +4,7 @@ Conventions, by the info string of a fenced block:
 
 * ``python``: runs; the blocks of a file share their names, top to bottom. ``python no-run`` is shown only.
 * ``text output``: directly after a python block, it is what that block prints (``...`` stands for anything).
-* ``console run``: each ``$ command`` is run, and the lines after it are what it prints. Plain ``console`` is shown only.
+* ``console run``: each ``$ command`` is run, and the lines after it are what it prints; ``console`` is shown only.
 """
 
 from __future__ import annotations
