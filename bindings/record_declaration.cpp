@@ -26,7 +26,8 @@ py::dict scope_of(py::handle cls) {
     const py::object module_name = cls.attr("__module__");
     if (globals != nullptr) {
         auto frame_globals = py::reinterpret_borrow<py::dict>(globals);
-        if (frame_globals.contains("__name__") && py::object(frame_globals["__name__"]).equal(module_name)) return frame_globals;
+        if (frame_globals.contains("__name__") && py::object(frame_globals["__name__"]).equal(module_name))
+            return frame_globals;
     }
     const py::dict modules = py::module_::import("sys").attr("modules");
     if (modules.contains(module_name)) return py::dict(modules[module_name].attr("__dict__"));

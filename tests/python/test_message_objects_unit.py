@@ -218,6 +218,7 @@ def test_messages_leak_no_references() -> None:
     for _ in range(20):
         work()
     types = (Observation, Intent, Committed, np.dtype("f8"), np.dtype("i8"))
+    gc.collect()
     before = [sys.getrefcount(t) for t in types]
     tracemalloc.start()
     for _ in range(200):
