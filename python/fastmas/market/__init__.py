@@ -1,0 +1,1 @@
+"""Market data: instruments, sessions, checked bars and the feeds made of them."""
