@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from fastmas.market import checks
 from fastmas.market.bars import Bars
-from fastmas.market.layout import BarFlag
 from fastmas.market.reader import read_table
 from fastmas.market.table import from_csv_bytes
+from fastmas.messages import BarFlag
 
 
 @given(st.lists(st.booleans(), max_size=300), st.integers(1, 6), st.integers(5, 80))

@@ -16,8 +16,8 @@ from fastmas.errors import ConfigError, DataError
 from fastmas.market.bars import Bars
 from fastmas.market.calendar import FixedClose
 from fastmas.market.instrument import Instrument
-from fastmas.market.layout import BAR_DTYPE, BarFlag
 from fastmas.market.synthetic import synthetic_bars
+from fastmas.messages import Bar, BarFlag
 
 WIDE = """Date,AAA,BBB
 2024-01-02,1.5,
@@ -371,7 +371,8 @@ def test_synthetic_bars_are_seeded_and_consistent() -> None:
 
 
 def test_layout() -> None:
-    assert BAR_DTYPE.itemsize == 56
+    assert Bar.dtype.itemsize == 56
+    assert Bars.sample(["KO"]).records.dtype == Bar.dtype
 
 
 def test_instrument_units() -> None:

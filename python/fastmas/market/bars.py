@@ -19,8 +19,8 @@ from fastmas.errors import ConfigError, DataError
 from fastmas.market import table as tables
 from fastmas.market.checks import Problem
 from fastmas.market.instrument import MICRO, Instrument
-from fastmas.market.layout import BAR_DTYPE, BarFlag
 from fastmas.market.reader import ReadOptions, read_table
+from fastmas.messages import Bar, BarFlag
 
 __all__ = ["Bars"]
 
@@ -63,7 +63,7 @@ class Bars:
             if len(set(values)) != len(values):
                 twice = next(value for value in values if values.count(value) > 1)
                 raise ConfigError(f"each instrument must have its own {what}, got {twice!r} twice")
-        if not isinstance(records, np.ndarray) or records.dtype != BAR_DTYPE or records.ndim != 1:
+        if not isinstance(records, np.ndarray) or records.dtype != Bar.dtype or records.ndim != 1:
             found = getattr(records, "dtype", type(records))
             raise ConfigError(f"records must be a one-dimensional array of Bar.dtype, got {found}")
         if not len(records):

@@ -14,8 +14,8 @@ from fastmas.market import checks
 from fastmas.market.calendar import NYSE, SessionCalendar
 from fastmas.market.checks import Problem
 from fastmas.market.instrument import Instrument
-from fastmas.market.layout import BAR_DTYPE, BarFlag
 from fastmas.market.table import Table, Times, parse_times
+from fastmas.messages import Bar, BarFlag
 
 __all__ = ["ReadOptions", "read_table"]
 
@@ -231,7 +231,7 @@ def _records(
     has_ohlc, has_volume = "open" in one.names, "volume" in one.names
     if has_ohlc:
         checks.check_ohlc(table, one.names, one.values, one.rows)
-    bars = np.zeros(len(one.rows), BAR_DTYPE)
+    bars = np.zeros(len(one.rows), Bar.dtype)
     bars["ts_ns"], bars["instrument"] = stamps[one.rows], instrument.id
     rounded, worst = 0, 0.0
     for name in _PRICES:

@@ -10,7 +10,7 @@ from fastmas.errors import ConfigError
 from fastmas.market.bars import Bars
 from fastmas.market.calendar import NYSE, SessionCalendar
 from fastmas.market.instrument import Instrument
-from fastmas.market.layout import BAR_DTYPE, BarFlag
+from fastmas.messages import Bar, BarFlag
 
 __all__ = ["synthetic_bars"]
 
@@ -68,7 +68,7 @@ def synthetic_bars(
     walk = np.cumsum((shocks * scale - scale**2 / 2).reshape(-1, instruments), axis=0).reshape(shape)
     ticks = np.maximum(1, np.rint(np.exp(walk) * rng.uniform(20.0, 200.0, instruments) * 1000.0)).astype(np.int64)
 
-    records = np.zeros((sessions, instruments), BAR_DTYPE)
+    records = np.zeros((sessions, instruments), Bar.dtype)
     records["ts_ns"] = calendar.close_ns(days)[:, None]
     records["instrument"] = np.arange(1, instruments + 1)
     records["close"] = ticks[:, -1]
