@@ -231,7 +231,7 @@ def _records(
     has_ohlc, has_volume = "open" in one.names, "volume" in one.names
     if has_ohlc:
         checks.check_ohlc(table, one.names, one.values, one.rows)
-    bars = np.zeros(len(one.rows), Bar.dtype)
+    bars: NDArray[Any] = np.zeros(len(one.rows), Bar.dtype)
     bars["ts_ns"], bars["instrument"] = stamps[one.rows], instrument.id
     rounded, worst = 0, 0.0
     for name in _PRICES:

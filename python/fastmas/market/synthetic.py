@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastmas.errors import ConfigError
 from fastmas.market.bars import Bars
@@ -68,7 +70,7 @@ def synthetic_bars(
     walk = np.cumsum((shocks * scale - scale**2 / 2).reshape(-1, instruments), axis=0).reshape(shape)
     ticks = np.maximum(1, np.rint(np.exp(walk) * rng.uniform(20.0, 200.0, instruments) * 1000.0)).astype(np.int64)
 
-    records = np.zeros((sessions, instruments), Bar.dtype)
+    records: NDArray[Any] = np.zeros((sessions, instruments), Bar.dtype)
     records["ts_ns"] = calendar.close_ns(days)[:, None]
     records["instrument"] = np.arange(1, instruments + 1)
     records["close"] = ticks[:, -1]
