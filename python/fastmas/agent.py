@@ -100,7 +100,7 @@ class Agent:
     def name(self) -> str:
         if self._name is not None:
             return self._name
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).lower()
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", type(self).__name__).lower().strip("_")
 
     @name.setter
     def name(self, name: str) -> None:

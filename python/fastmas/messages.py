@@ -117,11 +117,15 @@ class Trade(Record):
 
 
 class Signal(Record):
-    """A reasoning agent's view of one instrument: positive is long; the scale is the agent's to state."""
+    """A reasoning agent's view of one instrument: positive is long; the scale is the agent's to state.
+
+    `source` tells views apart where a decision hears several; the numbers are the strategy's own.
+    """
 
     instrument: u32
     ts_ns: i64
     score: f64
+    source: u32 = 0
 
 
 class Order(Record):

@@ -1,0 +1,18 @@
+"""Agents and systems to start from: the main job's eight agents, and ready-made systems."""
+
+from fastmas.strategies.blend import Blend
+from fastmas.strategies.perceive import Breadth, Returns, Volatility
+from fastmas.strategies.risk_model import RiskModel
+from fastmas.strategies.signals import MOMENTUM, REVERSION, MomentumSignal, ReversionSignal
+
+__all__ = [
+    "MOMENTUM",
+    "REVERSION",
+    "Blend",
+    "Breadth",
+    "MomentumSignal",
+    "Returns",
+    "ReversionSignal",
+    "RiskModel",
+    "Volatility",
+]
