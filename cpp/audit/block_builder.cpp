@@ -30,7 +30,8 @@ void BlockBuilder::reserve(std::size_t bytes) {
 
 void BlockBuilder::append(std::uint64_t id, std::int64_t ts_ns, std::uint32_t type, std::uint32_t count,
                           std::span<const std::uint64_t> causes, std::span<const std::byte> payload) {
-    if (count == 0) throw base::ConfigError("an audit record holds count >= 1 rows, got 0; do not append empty batches");
+    if (count == 0)
+        throw base::ConfigError("an audit record holds count >= 1 rows, got 0; do not append empty batches");
     if (id > std::numeric_limits<std::uint64_t>::max() - count) {
         throw base::ConfigError("ids are 64 bits wide, got id " + std::to_string(id) + " with count " +
                                 std::to_string(count) + "; number messages from 1");

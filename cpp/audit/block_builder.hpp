@@ -21,8 +21,8 @@ class BlockBuilder {
   public:
     explicit BlockBuilder(std::span<const std::byte> header);  // the head of no blocks is the header's SHA-256
 
-    // Call when !full(). Throws ConfigError, and changes nothing, when the record breaks a rule: count 0, a cause that is
-    // not an earlier id, ids that leave 64 bits, more than kMaxRecordBytes.
+    // Call when !full(). Throws ConfigError, and changes nothing, when the record breaks a rule: count 0, a cause that
+    // is not an earlier id, ids that leave 64 bits, more than kMaxRecordBytes.
     void append(std::uint64_t id, std::int64_t ts_ns, std::uint32_t type, std::uint32_t count,
                 std::span<const std::uint64_t> causes, std::span<const std::byte> payload);
 

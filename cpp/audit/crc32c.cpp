@@ -71,7 +71,8 @@ std::uint32_t crc32c_portable(std::span<const std::byte> data, std::uint32_t pre
         for (std::size_t i = 4; i < 8; ++i) next ^= kTables[7 - i][byte_at(data, i)];
         crc = next;
     }
-    for (const std::byte byte : data) crc = (crc >> 8) ^ kTables[0][(crc ^ std::to_integer<std::uint32_t>(byte)) & 0xff];
+    for (const std::byte byte : data)
+        crc = (crc >> 8) ^ kTables[0][(crc ^ std::to_integer<std::uint32_t>(byte)) & 0xff];
     return ~crc;
 }
 
@@ -82,6 +83,8 @@ Crc32c crc32c_native() noexcept {
     return nullptr;
 }
 
-std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t previous) noexcept { return chosen(data, previous); }
+std::uint32_t crc32c(std::span<const std::byte> data, std::uint32_t previous) noexcept {
+    return chosen(data, previous);
+}
 
 }  // namespace fastmas::audit

@@ -3,7 +3,9 @@
 namespace fastmas::audit {
 namespace {
 
-void store_digest(std::byte* at, const Digest& digest) noexcept { std::memcpy(at, digest.data(), digest.size()); }
+void store_digest(std::byte* at, const Digest& digest) noexcept {
+    std::memcpy(at, digest.data(), digest.size());
+}
 
 Digest load_digest(const std::byte* at) noexcept {
     Digest digest;

@@ -12,8 +12,8 @@
 
 namespace fastmas::audit {
 
-Digest leaf_hash(std::span<const std::byte> entry) noexcept;             // SHA-256(0x00 ‖ entry)
-Digest node_hash(const Digest& left, const Digest& right) noexcept;      // SHA-256(0x01 ‖ left ‖ right)
+Digest leaf_hash(std::span<const std::byte> entry) noexcept;         // SHA-256(0x00 ‖ entry)
+Digest node_hash(const Digest& left, const Digest& right) noexcept;  // SHA-256(0x01 ‖ left ‖ right)
 
 // The root of the leaves added so far, without keeping them: one digest a level. No allocation.
 class MerkleTree {

@@ -63,8 +63,8 @@ __attribute__((target("sha,sse4.1,ssse3"))) void compress_sha_ni(std::array<std:
             } else {
                 const __m128i last = words[(group + 3) % 4];
                 const __m128i middle = _mm_alignr_epi8(last, words[(group + 2) % 4], 4);
-                word = _mm_sha256msg2_epu32(
-                    _mm_add_epi32(_mm_sha256msg1_epu32(word, words[(group + 1) % 4]), middle), last);
+                word = _mm_sha256msg2_epu32(_mm_add_epi32(_mm_sha256msg1_epu32(word, words[(group + 1) % 4]), middle),
+                                            last);
             }
             const __m128i keyed = _mm_add_epi32(
                 word, _mm_load_si128(reinterpret_cast<const __m128i*>(kRoundConstants.data() + 4 * group)));
@@ -92,7 +92,8 @@ const Sha256Compress compress = choose();
 
 }  // namespace
 
-void sha256_compress_portable(std::array<std::uint32_t, 8>& state, const std::byte* blocks, std::size_t count) noexcept {
+void sha256_compress_portable(std::array<std::uint32_t, 8>& state, const std::byte* blocks,
+                              std::size_t count) noexcept {
     for (; count > 0; --count, blocks += 64) {
         std::array<std::uint32_t, 64> w;
         for (std::size_t t = 0; t < 16; ++t) w[t] = load_big_endian(blocks + 4 * t);
@@ -167,6 +168,8 @@ Digest Sha256::finish() noexcept {
     return digest;
 }
 
-Digest sha256(std::span<const std::byte> data) noexcept { return Sha256().update(data).finish(); }
+Digest sha256(std::span<const std::byte> data) noexcept {
+    return Sha256().update(data).finish();
+}
 
 }  // namespace fastmas::audit

@@ -29,7 +29,8 @@ class Sha256 {
 Digest sha256(std::span<const std::byte> data) noexcept;
 
 // The two compression functions, apart, so that a test can hold them against one another.
-using Sha256Compress = void (*)(std::array<std::uint32_t, 8>& state, const std::byte* blocks, std::size_t count) noexcept;
+using Sha256Compress = void (*)(std::array<std::uint32_t, 8>& state, const std::byte* blocks,
+                                std::size_t count) noexcept;
 
 void sha256_compress_portable(std::array<std::uint32_t, 8>& state, const std::byte* blocks, std::size_t count) noexcept;
 Sha256Compress sha256_compress_native() noexcept;  // nullptr where the processor has no SHA instructions

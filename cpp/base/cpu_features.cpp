@@ -35,7 +35,9 @@ bool cpu_has_sha_ni() noexcept {
     return (leaves.ebx7 & kSha) != 0 && (leaves.ecx1 & kSse41) != 0 && (leaves.ecx1 & kSsse3) != 0;
 }
 
-bool cpu_has_sse42() noexcept { return (read_leaves().ecx1 & kSse42) != 0; }
+bool cpu_has_sse42() noexcept {
+    return (read_leaves().ecx1 & kSse42) != 0;
+}
 
 std::vector<std::string> cpu_features() {
     // __builtin_cpu_supports also asks whether the operating system saves the wide registers.
@@ -59,9 +61,15 @@ std::vector<std::string> cpu_features() {
 
 #else
 
-bool cpu_has_sha_ni() noexcept { return false; }
-bool cpu_has_sse42() noexcept { return false; }
-std::vector<std::string> cpu_features() { return {}; }
+bool cpu_has_sha_ni() noexcept {
+    return false;
+}
+bool cpu_has_sse42() noexcept {
+    return false;
+}
+std::vector<std::string> cpu_features() {
+    return {};
+}
 
 #endif
 
