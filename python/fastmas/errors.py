@@ -95,7 +95,17 @@ class ReplicaDivergedError(InvariantError):
 
 
 class AuditError(FastmasError):
-    """An audit file is damaged or altered; the text names the block and the record."""
+    """An audit file is damaged or altered; the text names the block and the record.
+
+    Attributes
+    ----------
+    block, record, offset
+        Where: the block's number, the record's sequence number, the byte; None where there is no such place.
+    """
+
+    block: int | None = None
+    record: int | None = None
+    offset: int | None = None
 
 
 class TransportError(FastmasError, OSError):
