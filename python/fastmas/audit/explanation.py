@@ -38,7 +38,7 @@ class Node:
     elided
         How many causes are not shown, by type.
     above
-        It stands further up as well; its causes are shown there.
+        It stands further up as well, and its causes are shown there.
     """
 
     type_name: str
@@ -78,6 +78,11 @@ class _Visit:
     depth: int
 
 
+def _instrument_of(fields: dict[str, Any]) -> int | None:
+    instrument = fields.get("instrument")
+    return instrument if isinstance(instrument, int) else None
+
+
 class _Tracer:
     """Builds the tree, nearest causes first; what belongs to the instrument asked about comes first in each list."""
 
@@ -91,8 +96,7 @@ class _Tracer:
 
     def tree(self, id: int) -> Node:
         record = self.file.record(id)
-        instrument = self.fields_of(record, record.row).get("instrument")
-        self.instrument = instrument if isinstance(instrument, int) else None
+        self.instrument = _instrument_of(self.fields_of(record, record.row))
         root = Node("", 0)
         # A queue and not recursion: causes come from a file, and a file may chain a million of them.
         queue = [_Visit(record, id, [record.row], None, 0)]
@@ -120,6 +124,9 @@ class _Tracer:
             return {"undecodable": str(error)}
         if record.type == COMMITTED and (head := self.ledger_heads.get(fields.get("index", 0))):
             fields["ledger_head"] = head
+        targets = fields.get("targets")
+        if isinstance(targets, dict) and self.instrument in targets:  # first, as the end of the list may be cut
+            fields["targets"] = {self.instrument: targets[self.instrument], **targets}
         return fields
 
     @property
@@ -162,7 +169,7 @@ class _Tracer:
             return False
         if record.count > 1 and rows == [0]:
             return True  # a batch named as a whole
-        return any(self.fields_of(record, row).get("instrument") == self.instrument for row in rows)
+        return any(_instrument_of(self.fields_of(record, row)) == self.instrument for row in rows)
 
     def node_of(self, visit: _Visit) -> Node:
         record = visit.record
@@ -172,12 +179,12 @@ class _Tracer:
         rows = self.rows_of(record, visit)
         node.rows = {row: self.fields_of(record, row) for row in rows}
         node.elided_rows = record.count - len(rows)
-        node.above = record.sequence in self.shown
+        node.above = record.sequence in self.shown and bool(record.causes)
         self.shown.add(record.sequence)
         return node
 
     def rows_of(self, record: AuditRecord, visit: _Visit) -> list[int]:
-        """The rows to show: the one asked for, else those of the instrument, else the first few of those named."""
+        """The rows to show: the one asked for, else those of the instrument it led to, else the first few named."""
         if visit.parent is None or record.count == 1:
             return visit.rows[:1]
         # A batch handed over as a whole is named by its first id, so row 0 stands for all.
@@ -186,8 +193,10 @@ class _Tracer:
             table = record.table() if record.schema else None
         except AuditError:
             table = None
-        if self.instrument is not None and table is not None and "instrument" in (table.dtype.names or ()):
-            of_instrument = rows[table["instrument"][rows] == self.instrument]
+        ours = [_instrument_of(fields) for fields in visit.parent.rows.values()]
+        instrument = next((one for one in ours if one is not None), self.instrument)
+        if instrument is not None and table is not None and "instrument" in (table.dtype.names or ()):
+            of_instrument = rows[table["instrument"][rows] == instrument]
             rows = of_instrument if len(of_instrument) else rows
         return [int(row) for row in rows[: self.max_children]]
 

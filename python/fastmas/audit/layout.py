@@ -91,7 +91,7 @@ def render(root: Node) -> str:
         if isinstance(what, str):
             lines.append(prefix + what)
             continue
-        lines.append(prefix + one_line(what) + (" (see above)" if what.above else ""))
+        lines.append(prefix + one_line(what) + (" (causes: see above)" if what.above else ""))
         if what.above:
             continue
         entries: list[Node | str] = [*_notes(what), *what.children]
