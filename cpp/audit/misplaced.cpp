@@ -27,8 +27,9 @@ Survey survey_from(ByteSource& source, const Place& place) {
 std::string explain(const std::string& noun, std::uint64_t expected, std::uint64_t found, bool comes_later) {
     const std::string wanted = noun + " " + std::to_string(expected);
     const std::string here = noun + " " + std::to_string(found);
-    if (comes_later) return wanted + " is out of order: " + here + " stands in its place and it comes later";
+    // Everything before the expected place was seen in order, so a smaller number was seen already.
     if (found < expected) return here + " stands a second time, where " + wanted + " belongs";
+    if (comes_later) return wanted + " is out of order: " + here + " stands in its place and it comes later";
     return wanted + " is missing: " + here + " stands in its place";
 }
 
