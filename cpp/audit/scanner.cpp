@@ -111,7 +111,8 @@ const Item& Scanner::next() {
 }
 
 bool has_seal_after(ByteSource& source, std::uint64_t offset) {
-    std::vector<std::byte> buffer(kWindowBytes);
+    if (offset >= source.size()) return false;
+    std::vector<std::byte> buffer(std::min<std::uint64_t>(source.size() - offset, kWindowBytes));
     while (offset < source.size()) {
         const std::size_t used = source.read(offset, buffer);
         const std::span<const std::byte> bytes(buffer.data(), used);

@@ -72,30 +72,24 @@ def test_the_format_is_what_the_forge_writes(path: Path, data: bytes) -> None:
     assert audit.verify(path).head == forgery.head
 
 
-def region_of(data: bytes, offset: int) -> tuple[str, int | None, int | None]:
-    """What part of the file a byte is in, and the block and record that it belongs to."""
+def regions_of(data: bytes) -> list[tuple[str, int | None, int | None]]:
+    """For each byte: what part of the file it is in, and the block and record that it belongs to."""
     forgery = Forgery.of(data)
-    end, sequence = len(forgery.header), 0
-    if offset < end:
-        return "header", None, None
+    regions: list[tuple[str, int | None, int | None]] = [("header", None, None)] * len(forgery.header)
+    sequence = 0
     for number, block in enumerate(forgery.blocks):
         for record in block.records:
-            end += len(record)
-            if offset < end:
-                return "record", number, sequence
+            regions += [("record", number, sequence)] * len(record)
             sequence += 1
-        end += len(block.footer)
-        if offset < end:
-            return "footer", number, None
-    return "trailer", None, None
+        regions += [("footer", number, None)] * len(block.footer)
+    return regions + [("trailer", None, None)] * len(forgery.trailer)
 
 
 def test_every_flipped_byte_is_found_where_it_is(path: Path, data: bytes) -> None:
-    for offset in range(len(data)):
+    for offset, (region, block, sequence) in enumerate(regions_of(data)):
         altered = bytearray(data)
         altered[offset] ^= (0x01, 0x80, 0xFF, 0x10)[offset % 4]
         error = damage_of(path, bytes(altered))
-        region, block, sequence = region_of(data, offset)
         if region == "record":
             assert (error.block, error.record) == (block, sequence), (offset, error)
         elif region == "footer":
