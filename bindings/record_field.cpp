@@ -3,38 +3,12 @@
 #include <limits>
 #include <type_traits>
 
-#include "record_internal.hpp"
+#include "record_quick.hpp"
 
 namespace fastmas::record_detail {
 namespace {
 
 enum class Stored { ok, out_of_range, wrong_type, raised };
-
-template <class T>
-T read_as(const std::byte* at) {
-    T value;
-    std::memcpy(&value, at, sizeof value);
-    return value;
-}
-
-template <class T>
-void write_as(std::byte* at, T value) {
-    std::memcpy(at, &value, sizeof value);
-}
-
-// The value of an int of one digit (most are), without a call into the interpreter.
-bool compact_value(PyObject* value, long long& result) {
-    auto* integer = reinterpret_cast<PyLongObject*>(value);
-#if PY_VERSION_HEX >= 0x030C0000
-    if (!PyUnstable_Long_IsCompact(integer)) return false;
-    result = PyUnstable_Long_CompactValue(integer);
-#else
-    const Py_ssize_t size = Py_SIZE(integer);
-    if (size < -1 || size > 1) return false;
-    result = static_cast<long long>(size) * static_cast<long long>(integer->ob_digit[0]);
-#endif
-    return true;
-}
 
 template <class T>
 Stored store_long(std::byte* at, PyObject* value) {
@@ -258,37 +232,6 @@ bool store_array(const RecordInfo& info, const RecordField& field, std::byte* at
 }
 
 }  // namespace
-
-PyObject* load_scalar(FieldKind kind, const std::byte* at) {
-    switch (kind) {
-        case FieldKind::i64:
-            return PyLong_FromLongLong(read_as<std::int64_t>(at));
-        case FieldKind::f64:
-            return PyFloat_FromDouble(read_as<double>(at));
-        case FieldKind::u32:
-            return PyLong_FromLong(static_cast<long>(read_as<std::uint32_t>(at)));
-        case FieldKind::i32:
-            return PyLong_FromLong(read_as<std::int32_t>(at));
-        case FieldKind::u64:
-            return PyLong_FromUnsignedLongLong(read_as<std::uint64_t>(at));
-        case FieldKind::f32:
-            return PyFloat_FromDouble(static_cast<double>(read_as<float>(at)));
-        case FieldKind::u16:
-            return PyLong_FromLong(read_as<std::uint16_t>(at));
-        case FieldKind::i16:
-            return PyLong_FromLong(read_as<std::int16_t>(at));
-        case FieldKind::u8:
-            return PyLong_FromLong(read_as<std::uint8_t>(at));
-        case FieldKind::i8:
-            return PyLong_FromLong(read_as<std::int8_t>(at));
-        case FieldKind::boolean:
-            return Py_NewRef(read_as<std::uint8_t>(at) != 0 ? Py_True : Py_False);
-        case FieldKind::bytes:
-            break;
-    }
-    Py_UNREACHABLE();
-}
-static_assert(sizeof(long) == 8, "a u32 must fit a long");
 
 PyObject* load_field(const RecordField& field, const std::byte* record) {
     const std::byte* at = record + field.offset;

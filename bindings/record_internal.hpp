@@ -43,7 +43,6 @@ void set_config_error(const std::string& text);
 std::string shown(PyObject* value);
 
 // record_field.cpp: one field to and from Python
-PyObject* load_scalar(FieldKind kind, const std::byte* at);
 PyObject* load_field(const RecordField& field, const std::byte* record);
 // False with an exception set when the value does not fit.
 bool store_field(const RecordInfo& info, const RecordField& field, std::byte* record, PyObject* value);
@@ -55,8 +54,14 @@ void index_names(RecordInfo& info, RecordClass& record_class);
 // record_declaration.cpp: reads the annotations and defaults of a class into fields
 void declare_fields(RecordInfo& info, py::handle cls);
 
-// record_type.cpp
+// record_meta.cpp
 void register_types(py::module_& module);
+
+// record_type.cpp
+PyObject* record_new(PyTypeObject* type, PyObject* args, PyObject* kwargs);
+void record_dealloc(PyObject* self);
+PyObject* record_getattro(PyObject* self, PyObject* name);
+int record_setattro(PyObject* self, PyObject* name, PyObject* value);
 PyObject* allocate_record(RecordInfo& info);  // bytes not initialised
 PyObject* record_vectorcall(PyObject* cls, PyObject* const* args, std::size_t nargsf, PyObject* kwnames);
 // The index of the field of this name, -1 when there is none.

@@ -101,8 +101,11 @@ bool kind_of_name(const std::string& name, FieldKind& kind) {
 }
 
 void set_config_error(const std::string& text) {
-    // fastmas.errors imports nothing of ours, so this cannot recurse.
-    const auto type = py::module_::import("fastmas.errors").attr("ConfigError");
+    py::object type;
+    {
+        const py::error_scope pending;  // importing with an error set is not allowed
+        type = py::module_::import("fastmas.errors").attr("ConfigError");
+    }
     if (PyErr_Occurred()) {
         py::raise_from(type.ptr(), text.c_str());
     } else {

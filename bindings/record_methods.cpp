@@ -126,8 +126,11 @@ PyObject* as_array(PyObject* cls, PyObject* records) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         const RecordInfo* info = info_of_class(cls);
         if (info == nullptr) return nullptr;
-        const auto items =
-            py::reinterpret_steal<py::object>(PySequence_Fast(records, "as_array needs an iterable of records"));
+        if (!py::hasattr(records, "__iter__")) {
+            throw_config_error(info->name + ".as_array needs an iterable of records, got " + shown(records) +
+                               " of type " + Py_TYPE(records)->tp_name);
+        }
+        const auto items = py::reinterpret_steal<py::object>(PySequence_Fast(records, ""));
         if (!items) return nullptr;
         const Py_ssize_t count = PySequence_Fast_GET_SIZE(items.ptr());
         const auto size = static_cast<Py_ssize_t>(info->size_bytes);
@@ -277,14 +280,20 @@ PyObject* restore_record(PyObject*, PyObject* const* args, Py_ssize_t count) {
 
 }  // namespace record_detail
 
+void make_canonical(const RecordInfo& info, std::byte* rows, std::size_t count) {
+    if (info.padding.empty() && info.booleans.empty()) return;
+    for (std::size_t row = 0; row < count; ++row, rows += info.size_bytes) {
+        for (const std::uint32_t at : info.padding) rows[at] = std::byte{0};
+        for (const std::uint32_t at : info.booleans) rows[at] = rows[at] == std::byte{0} ? std::byte{0} : std::byte{1};
+    }
+}
+
 PyObject* record_from_bytes(PyTypeObject* type, const std::byte* bytes) {
     RecordInfo& info = *reinterpret_cast<RecordClass*>(type)->info;
     PyObject* record = record_detail::allocate_record(info);
     if (record == nullptr) return nullptr;
-    std::byte* data = record_detail::payload(record);
-    std::memcpy(data, bytes, info.size_bytes);
-    for (const std::uint32_t at : info.padding) data[at] = std::byte{0};
-    for (const std::uint32_t at : info.booleans) data[at] = data[at] == std::byte{0} ? std::byte{0} : std::byte{1};
+    std::memcpy(record_detail::payload(record), bytes, info.size_bytes);
+    make_canonical(info, record_detail::payload(record), 1);
     return record;
 }
 

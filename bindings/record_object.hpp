@@ -99,6 +99,10 @@ inline const std::byte* record_data(PyObject* record) {
 // record.
 PyObject* record_from_bytes(PyTypeObject* type, const std::byte* bytes);
 
+// Makes rows that numpy wrote canonical in place: zeroes their padding and makes boolean bytes 0 or 1. numpy leaves
+// padding as it finds it, so rows need this before their bytes are hashed, compared or written where they must replay.
+void make_canonical(const RecordInfo& info, std::byte* rows, std::size_t count);
+
 // The Record class whose rows have this numpy dtype: by identity of the dtype, else by its equality. Borrowed; nullptr
 // without an exception when there is none, or when several classes of different names share an equal dtype.
 PyTypeObject* record_type_of_dtype(PyObject* dtype);
