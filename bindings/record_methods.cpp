@@ -188,6 +188,13 @@ PyObject* replace(PyObject* self, PyObject* const* args, Py_ssize_t count, PyObj
     return record;
 }
 
+#if PY_VERSION_HEX < 0x030C0000
+// Later versions make it of the slot; with it a type checker knows that a record is bytes-like on every version.
+PyObject* to_buffer(PyObject* self, PyObject*) {
+    return PyMemoryView_FromObject(self);
+}
+#endif
+
 PyObject* itself(PyObject* self, PyObject*) {
     return Py_NewRef(self);
 }
@@ -207,6 +214,9 @@ PyObject* reduce(PyObject* self, PyObject*) {
 
 PyMethodDef record_methods[] = {
     {"__bytes__", to_bytes, METH_NOARGS, "The record's bytes."},
+#if PY_VERSION_HEX < 0x030C0000
+    {"__buffer__", to_buffer, METH_O, "A read-only view of the record's bytes."},
+#endif
     {"__copy__", itself, METH_NOARGS, "The record itself: it is immutable."},
     {"__deepcopy__", itself, METH_O, "The record itself: it is immutable."},
     {"__reduce__", reduce, METH_NOARGS, "Class, fingerprint of its schema, bytes."},

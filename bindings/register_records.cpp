@@ -32,13 +32,15 @@ PyMethodDef restore_method = {
 
 void register_records(py::module_& parent) {
     py::module_ module = parent.def_submodule("records", "Records of fixed layout; see fastmas.records.");
-    py::class_<ScalarType>(module, "ScalarType", "Marks an annotation as a number of this width.", py::is_final())
+    // A plain metaclass, which stubs can express; pybind11's own only adds assignment to static properties.
+    const auto plain = py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type));
+    py::class_<ScalarType>(module, "ScalarType", "Marks an annotation as a number of this width.", plain)
         .def(py::init(&scalar_type), py::arg("name"), py::pos_only())
         .def_property_readonly("name", [](const ScalarType& self) { return record_detail::kind_row(self.kind).name; })
         .def("__repr__", [](const ScalarType& self) {
             return "ScalarType('" + std::string(record_detail::kind_row(self.kind).name) + "')";
         });
-    py::class_<Length>(module, "Length", "Marks bytes or a tuple as being of this length.", py::is_final())
+    py::class_<Length>(module, "Length", "Marks bytes or a tuple as being of this length.", plain)
         .def(py::init(&length), py::arg("items"), py::pos_only())
         .def_readonly("items", &Length::items)
         .def("__repr__", [](const Length& self) { return "Length(" + std::to_string(self.items) + ")"; });
