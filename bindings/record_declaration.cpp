@@ -57,34 +57,37 @@ bool is_class_var(py::handle annotation) {
     return annotation.is(class_var) || attribute(annotation, "__origin__").is(class_var);
 }
 
-// The scalar type that an annotation such as i64 carries, nullptr when it carries none.
-const ScalarType* scalar_of(py::handle annotation) {
-    const py::object metadata = attribute(annotation, "__metadata__");
-    if (!py::isinstance<py::tuple>(metadata)) return nullptr;
-    for (const py::handle item : metadata) {
-        if (py::isinstance<ScalarType>(item)) return item.cast<const ScalarType*>();
-    }
-    return nullptr;
-}
+// What an annotation of typing.Annotated carries: i64 is Annotated[int, "i64"], and Length is an int.
+struct Marks {
+    bool has_kind = false;
+    FieldKind kind = FieldKind::i64;
+    std::uint32_t length = 0;  // 0: none
+};
 
-const Length* length_of(py::handle annotation) {
+Marks marks_of(py::handle annotation) {
+    Marks marks;
     const py::object metadata = attribute(annotation, "__metadata__");
-    if (!py::isinstance<py::tuple>(metadata)) return nullptr;
+    if (!py::isinstance<py::tuple>(metadata)) return marks;
     for (const py::handle item : metadata) {
-        if (py::isinstance<Length>(item)) return item.cast<const Length*>();
+        if (py::isinstance<py::str>(item) && !marks.has_kind) {
+            marks.has_kind = kind_of_name(item.cast<std::string>(), marks.kind);
+        } else if (PyLong_Check(item.ptr()) && !PyBool_Check(item.ptr()) && marks.length == 0) {
+            const long items = PyLong_AsLong(item.ptr());
+            if (items == -1) PyErr_Clear();
+            if (items > 0 && items <= static_cast<long>(kMaxRecordBytes))
+                marks.length = static_cast<std::uint32_t>(items);
+        }
     }
-    return nullptr;
+    return marks;
 }
 
 bool read_type(py::handle annotation, RecordField& field) {
-    const Length* length = length_of(annotation);
-    if (length == nullptr) {
-        const ScalarType* scalar = scalar_of(annotation);
-        if (scalar == nullptr) return false;
-        field.kind = scalar->kind;
-        return true;
+    const Marks marks = marks_of(annotation);
+    if (marks.length == 0) {
+        field.kind = marks.kind;
+        return marks.has_kind;
     }
-    field.length = length->items;
+    field.length = marks.length;
     const py::object origin = attribute(annotation, "__origin__");
     if (origin.is(py::type::of(py::bytes()))) {
         field.kind = FieldKind::bytes;
@@ -93,11 +96,10 @@ bool read_type(py::handle annotation, RecordField& field) {
     if (!attribute(origin, "__origin__").is(py::type::of(py::tuple()))) return false;
     const auto arguments = py::tuple(origin.attr("__args__"));
     if (arguments.size() != 2 || !py::object(arguments[1]).is(py::ellipsis())) return false;
-    const ScalarType* scalar = scalar_of(arguments[0]);
-    if (scalar == nullptr) return false;
-    field.kind = scalar->kind;
+    const Marks item = marks_of(arguments[0]);
+    field.kind = item.kind;
     field.is_array = true;
-    return true;
+    return item.has_kind && item.length == 0;
 }
 
 void check_name(const RecordInfo& info, const std::string& name) {

@@ -19,14 +19,6 @@ inline constexpr std::size_t kMaxFields = 64;         // one bit each in the con
 inline constexpr std::uint32_t kFreeListLength = 64;  // dead instances kept per class
 inline constexpr std::uint32_t kFreeListBytes = 512;  // larger records are not kept
 
-// What annotations are made of: i64 is Annotated[int, ScalarType("i64")].
-struct ScalarType {
-    FieldKind kind;
-};
-struct Length {
-    std::uint32_t items;
-};
-
 struct KindRow {
     const char* name;    // in annotations and errors
     const char* numpy;   // little-endian type code

@@ -185,6 +185,11 @@ PyGetSetDef meta_getset[] = {
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
+PyObject* find_type(PyObject*, PyObject* dtype) {
+    PyTypeObject* type = record_type_of_dtype(dtype);
+    return type == nullptr ? Py_NewRef(Py_None) : Py_NewRef(reinterpret_cast<PyObject*>(type));
+}
+
 template <class Function>
 void* slot(Function* function) {
     return reinterpret_cast<void*>(function);
@@ -242,6 +247,15 @@ void register_types(py::module_& module) {
     module.attr("RecordMeta") = meta;
     module.attr("Record") = base;
     record_base_type = reinterpret_cast<PyTypeObject*>(py::object(base).release().ptr());
+    static PyMethodDef functions[] = {
+        {"_restore", reinterpret_cast<PyCFunction>(reinterpret_cast<void (*)()>(restore_record)), METH_FASTCALL,
+         "What pickle calls."},
+        {"record_type_of_dtype", find_type, METH_O,
+         "record_type_of_dtype(dtype, /)\n--\n\nThe Record class whose rows have this numpy dtype, None when there is "
+         "none."},
+        {nullptr, nullptr, 0, nullptr},
+    };
+    if (PyModule_AddFunctions(module.ptr(), functions) < 0) throw py::error_already_set();
 }
 
 }  // namespace record_detail

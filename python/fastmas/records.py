@@ -30,14 +30,24 @@ Fixed bytes and arrays say their length:
 >>> Depth(b"XNYS", [5, 4, 3]).bids
 (5, 4, 3)
 
+Rows of numpy and records convert both ways, and a dtype leads back to its class:
+
+>>> from fastmas.records import record_type_of_dtype
+>>> rows = Tilt.as_array([Tilt(1, 7), Tilt(2, 8, -0.5)])
+>>> rows["weight"]
+array([ 1. , -0.5])
+>>> Tilt.from_row(rows[1]), record_type_of_dtype(rows.dtype) is Tilt
+(Tilt(ts_ns=2, instrument=8, weight=-0.5), True)
+
 A layout never changes: give a changed record a new name, so that what was written before can still be read.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias
+from typing import Annotated, Self, TypeAlias
 
-from fastmas._core.records import Length, Record, ScalarType
+from fastmas._core.records import Record, record_type_of_dtype
+from fastmas.errors import ConfigError
 
 __all__ = [
     "Length",
@@ -49,21 +59,34 @@ __all__ = [
     "i16",
     "i32",
     "i64",
+    "record_type_of_dtype",
     "u8",
     "u16",
     "u32",
     "u64",
 ]
 
+MAX_LENGTH = 65536
+
+
+class Length(int):
+    """How many items fixed bytes or a fixed array have: ``Annotated[bytes, Length(16)]``."""
+
+    def __new__(cls, items: int) -> Self:
+        if not isinstance(items, int) or not 1 <= items <= MAX_LENGTH:
+            raise ConfigError(f"Length must be an int from 1 to {MAX_LENGTH}, the bytes of a record, got {items!r}")
+        return super().__new__(cls, items)
+
+
 # To a type checker these are int, float and bool; to Record they carry the width.
-i8: TypeAlias = Annotated[int, ScalarType("i8")]
-i16: TypeAlias = Annotated[int, ScalarType("i16")]
-i32: TypeAlias = Annotated[int, ScalarType("i32")]
-i64: TypeAlias = Annotated[int, ScalarType("i64")]
-u8: TypeAlias = Annotated[int, ScalarType("u8")]
-u16: TypeAlias = Annotated[int, ScalarType("u16")]
-u32: TypeAlias = Annotated[int, ScalarType("u32")]
-u64: TypeAlias = Annotated[int, ScalarType("u64")]
-f32: TypeAlias = Annotated[float, ScalarType("f32")]
-f64: TypeAlias = Annotated[float, ScalarType("f64")]
-bool_: TypeAlias = Annotated[bool, ScalarType("bool_")]
+i8: TypeAlias = Annotated[int, "i8"]
+i16: TypeAlias = Annotated[int, "i16"]
+i32: TypeAlias = Annotated[int, "i32"]
+i64: TypeAlias = Annotated[int, "i64"]
+u8: TypeAlias = Annotated[int, "u8"]
+u16: TypeAlias = Annotated[int, "u16"]
+u32: TypeAlias = Annotated[int, "u32"]
+u64: TypeAlias = Annotated[int, "u64"]
+f32: TypeAlias = Annotated[float, "f32"]
+f64: TypeAlias = Annotated[float, "f64"]
+bool_: TypeAlias = Annotated[bool, "bool_"]
