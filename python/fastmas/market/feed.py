@@ -16,7 +16,7 @@ __all__ = ["BarFeed"]
 
 
 class BarFeed:
-    """Hands a driver the bars of one or several sources, in time order; each bar is published at its `ts_ns`, its close.
+    """Hands a driver the bars of one or several sources, in time order; each known at its close.
 
     Bars of equal time make one slice: an agent that takes slices gets all instruments of a session in one call.
 
