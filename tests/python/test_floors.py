@@ -55,7 +55,6 @@ SIBLINGS = {
     "contract": {"ledger"},
     "market": {"data"},
     "agent": {"parameters"},
-    "replica": {"agent"},
     "world": {"report"},
     "cli": {"strategies"},
     "__main__": {"cli"},

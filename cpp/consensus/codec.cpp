@@ -1,0 +1,185 @@
+#include "consensus/codec.hpp"
+
+#include "consensus/bytes.hpp"
+
+namespace fastmas::consensus {
+namespace {
+
+// Layout: u32 length of all, u8 version, u8 type, u8 flags (bit 0: reject), u8 zero, u32 from, u32 to, u64 term, then
+// by type
+//   pre_vote, vote:              u64 index, u64 log_term
+//   pre_vote_reply, vote_reply:  nothing
+//   append:                      u64 index, u64 log_term, u64 commit, u32 count, entries
+//   append_reply:                u64 index, and when it refuses u64 hint_index, u64 hint_term
+//   snapshot:                    u64 index, u64 term, i64 time_ns, u32 voters, u32 each, u32 size, bytes
+// entry: u64 term, i64 time_ns, u32 kind, u32 size, and of a command u64 client, u64 sequence, u64 acknowledged and its
+// bytes. Its index is implied by its place.
+constexpr std::size_t kHeaderBytes = 24;
+constexpr std::size_t kEntryBytes = 24;
+constexpr std::size_t kSessionBytes = 24;
+
+const char* decode_entries(Reader& reader, Message& message) {
+    std::uint32_t count = 0;
+    if (!reader.get(message.index) || !reader.get(message.log_term) || !reader.get(message.commit) || !reader.get(count)) return "append cut short";
+    if (count > reader.left() / kEntryBytes) return "more entries promised than bytes are left";
+    message.entries.resize(count);
+    Index index = message.index;
+    for (Entry& entry : message.entries) {
+        std::uint32_t kind = 0, size = 0;
+        if (!reader.get(entry.term) || !reader.get(entry.time_ns) || !reader.get(kind) || !reader.get(size)) return "entry cut short";
+        if (kind > static_cast<std::uint32_t>(EntryKind::command)) return "unknown kind of entry";
+        entry.kind = static_cast<EntryKind>(kind);
+        entry.index = ++index;
+        entry.session = {};
+        if (entry.kind == EntryKind::noop) {
+            if (size != 0) return "a no-op carries bytes";
+            entry.command = Payload();
+            continue;
+        }
+        if (!reader.get(entry.session.client) || !reader.get(entry.session.sequence) || !reader.get(entry.session.acknowledged)) return "session cut short";
+        if (!reader.get(entry.command, size)) return "command cut short";
+    }
+    return nullptr;
+}
+
+const char* decode_snapshot(Reader& reader, Snapshot& snapshot) {
+    std::uint32_t voters = 0, size = 0;
+    if (!reader.get(snapshot.index) || !reader.get(snapshot.term) || !reader.get(snapshot.time_ns) || !reader.get(voters)) return "snapshot cut short";
+    if (voters > kMaxNodes) return "too many voters";
+    snapshot.voters.resize(voters);
+    for (NodeId& voter : snapshot.voters)
+        if (!reader.get(voter)) return "voters cut short";
+    if (!reader.get(size) || !reader.get(snapshot.state, size)) return "snapshot cut short";
+    return nullptr;
+}
+
+}  // namespace
+
+const char* to_string(MessageType type) noexcept {
+    switch (type) {
+        case MessageType::pre_vote: return "pre_vote";
+        case MessageType::pre_vote_reply: return "pre_vote_reply";
+        case MessageType::vote: return "vote";
+        case MessageType::vote_reply: return "vote_reply";
+        case MessageType::append: return "append";
+        case MessageType::append_reply: return "append_reply";
+        case MessageType::snapshot: return "snapshot";
+    }
+    return "unknown";
+}
+
+std::size_t encoded_size(const Message& message) noexcept {
+    switch (message.type) {
+        case MessageType::pre_vote:
+        case MessageType::vote: return kHeaderBytes + 16;
+        case MessageType::pre_vote_reply:
+        case MessageType::vote_reply: return kHeaderBytes;
+        case MessageType::append: {
+            std::size_t size = kHeaderBytes + 28;
+            for (const Entry& entry : message.entries)
+                size += kEntryBytes + (entry.kind == EntryKind::command ? kSessionBytes + entry.command.size() : 0);
+            return size;
+        }
+        case MessageType::append_reply: return kHeaderBytes + (message.reject ? 24 : 8);
+        case MessageType::snapshot: return kHeaderBytes + 32 + 4 * message.snapshot.voters.size() + message.snapshot.state.size();
+    }
+    return 0;
+}
+
+void encode(const Message& message, std::vector<std::byte>& out) {
+    const std::size_t size = encoded_size(message);
+    out.reserve(out.size() + size);
+    Writer writer(out);
+    writer.put(static_cast<std::uint32_t>(size));
+    writer.put(kMessageVersion);
+    writer.put(static_cast<std::uint8_t>(message.type));
+    writer.put(static_cast<std::uint8_t>(message.reject ? 1 : 0));
+    writer.put(std::uint8_t{0});
+    writer.put(message.from);
+    writer.put(message.to);
+    writer.put(message.term);
+    switch (message.type) {
+        case MessageType::pre_vote:
+        case MessageType::vote:
+            writer.put(message.index);
+            writer.put(message.log_term);
+            break;
+        case MessageType::pre_vote_reply:
+        case MessageType::vote_reply: break;
+        case MessageType::append:
+            writer.put(message.index);
+            writer.put(message.log_term);
+            writer.put(message.commit);
+            writer.put(static_cast<std::uint32_t>(message.entries.size()));
+            for (const Entry& entry : message.entries) {
+                writer.put(entry.term);
+                writer.put(entry.time_ns);
+                writer.put(static_cast<std::uint32_t>(entry.kind));
+                writer.put(static_cast<std::uint32_t>(entry.command.size()));
+                if (entry.kind == EntryKind::noop) continue;
+                writer.put(entry.session.client);
+                writer.put(entry.session.sequence);
+                writer.put(entry.session.acknowledged);
+                writer.put(entry.command.bytes());
+            }
+            break;
+        case MessageType::append_reply:
+            writer.put(message.index);
+            if (message.reject) {
+                writer.put(message.hint_index);
+                writer.put(message.hint_term);
+            }
+            break;
+        case MessageType::snapshot:
+            writer.put(message.snapshot.index);
+            writer.put(message.snapshot.term);
+            writer.put(message.snapshot.time_ns);
+            writer.put(static_cast<std::uint32_t>(message.snapshot.voters.size()));
+            for (const NodeId voter : message.snapshot.voters) writer.put(voter);
+            writer.put(static_cast<std::uint32_t>(message.snapshot.state.size()));
+            writer.put(message.snapshot.state.bytes());
+            break;
+    }
+}
+
+const char* decode(std::span<const std::byte> bytes, Message& message) {
+    Reader reader(bytes);
+    std::uint32_t length = 0;
+    std::uint8_t version = 0, type = 0, flags = 0, zero = 0;
+    if (!reader.get(length) || !reader.get(version) || !reader.get(type) || !reader.get(flags) || !reader.get(zero) || !reader.get(message.from) ||
+        !reader.get(message.to) || !reader.get(message.term))
+        return "header cut short";
+    if (length != bytes.size()) return "length does not match";
+    if (version != kMessageVersion) return "unknown version";
+    if (type < static_cast<std::uint8_t>(MessageType::pre_vote) || type > static_cast<std::uint8_t>(MessageType::snapshot)) return "unknown type";
+    if (flags > 1 || zero != 0) return "unknown flags";
+    message.type = static_cast<MessageType>(type);
+    message.reject = flags == 1;
+    message.index = message.commit = message.hint_index = 0;
+    message.log_term = message.hint_term = 0;
+    message.entries.clear();
+    message.snapshot = Snapshot();
+    const char* problem = nullptr;
+    bool is_reply = false;
+    switch (message.type) {
+        case MessageType::pre_vote:
+        case MessageType::vote:
+            if (!reader.get(message.index) || !reader.get(message.log_term)) problem = "vote cut short";
+            break;
+        case MessageType::pre_vote_reply:
+        case MessageType::vote_reply: is_reply = true; break;
+        case MessageType::append: problem = decode_entries(reader, message); break;
+        case MessageType::append_reply:
+            is_reply = true;
+            if (!reader.get(message.index)) problem = "reply cut short";
+            else if (message.reject && (!reader.get(message.hint_index) || !reader.get(message.hint_term))) problem = "hint cut short";
+            break;
+        case MessageType::snapshot: problem = decode_snapshot(reader, message.snapshot); break;
+    }
+    if (problem != nullptr) return problem;
+    if (message.reject && !is_reply) return "only a reply can refuse";
+    if (reader.left() != 0) return "bytes after the end";
+    return nullptr;
+}
+
+}  // namespace fastmas::consensus

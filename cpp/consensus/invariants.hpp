@@ -1,0 +1,79 @@
+// What must hold in every Raft cluster at every moment: all of it in this file pair, one sentence each.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "consensus/applier.hpp"
+#include "consensus/raft.hpp"
+#include "consensus/sim_disk.hpp"
+
+namespace fastmas::consensus {
+
+// Watches a simulated cluster from outside, with a memory of its own (the hash chain of every log, who led which term, what
+// was committed, which request became which command), and compares each step with the one before. A check that fails throws
+// base::InvariantError, which begins with the invariant's sentence. O(nodes) a step plus O(1) an entry.
+class InvariantChecker {
+  public:
+    explicit InvariantChecker(std::size_t nodes) : seen_(nodes + 1) {}
+
+    // The node stored this Ready's snapshot, entries and hard state.
+    void on_persist(const RaftNode& node, const Ready& ready);
+    // The node is about to hand this message to the network.
+    void on_send(const RaftNode& node, const Message& message, const SimDisk& disk);
+    // The node's state machine got this entry.
+    void on_apply(const RaftNode& node, const Entry& entry, const Applied& applied);
+    // The node's state machine was replaced by a snapshot that stands for this many commands.
+    void on_restore(const RaftNode& node, const Snapshot& snapshot, std::uint64_t commands);
+    // The node came back with what its disk held.
+    void on_restart(const RaftNode& node);
+    // The node handled an event and did its duties; disks[i] is that of node i + 1.
+    void after_step(const RaftNode& node, const std::vector<const SimDisk*>& disks);
+    // The node's log and disk, entry by entry, against the memory. O(entries).
+    void check_log(const RaftNode& node, const SimDisk& disk) const;
+
+    std::uint64_t checks() const noexcept { return checks_; }
+    Index committed() const noexcept { return committed_.size(); }
+    std::uint64_t commands() const noexcept { return requests_.size(); }
+    std::size_t terms_led() const noexcept { return leaders_.size(); }
+
+  private:
+    struct Link {
+        Term term = 0;
+        std::uint64_t chain = 0;  // hash of this entry and all before it
+        std::int64_t time_ns = 0;
+    };
+    struct Seen {
+        HardState hard;
+        bool led = false;
+        Index commit = 0;
+        Index applied = 0;
+        std::uint64_t commands = 0;
+        std::vector<Link> log;  // what the node stored, from index 1
+    };
+    struct Request {
+        Session session;
+        Index log_index = 0;
+    };
+    [[noreturn]] static void fail(const RaftNode& node, const char* invariant, const std::string& detail);
+    static Link extend(const Link& previous, const Entry& entry);
+    void check_matching(const RaftNode& node, Index index, const Link& link);
+    void check_election(const RaftNode& node, const Seen& seen);
+    void check_commit(const RaftNode& node, const Seen& seen, const std::vector<const SimDisk*>& disks);
+
+    std::vector<Seen> seen_;  // by node id
+    std::unordered_map<Term, NodeId> leaders_;
+    std::vector<Link> first_;                          // the first entry ever stored at each index
+    std::map<std::pair<Index, Term>, Link> others_;    // those of other terms
+    std::vector<Link> committed_;
+    std::vector<Term> commit_terms_;                   // the term in which each index was first known to be committed
+    std::vector<Request> requests_;                    // which request became command 1, 2, ...
+    std::unordered_map<std::uint64_t, std::uint64_t> sequences_;  // by client, the last that took effect
+    std::uint64_t checks_ = 0;
+};
+
+}  // namespace fastmas::consensus

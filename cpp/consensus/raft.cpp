@@ -1,0 +1,212 @@
+// RaftNode: construction, dispatch, ready and advance. Elections and replication have files of their own.
+#include "consensus/raft.hpp"
+
+#include <algorithm>
+
+#include "base/errors.hpp"
+
+namespace fastmas::consensus {
+
+const char* to_string(Role role) noexcept {
+    switch (role) {
+        case Role::follower: return "follower";
+        case Role::pre_candidate: return "pre_candidate";
+        case Role::candidate: return "candidate";
+        case Role::leader: return "leader";
+    }
+    return "unknown";
+}
+
+RaftNode::RaftNode(RaftConfig config, PersistentState stored)
+    : config_((validate(config), std::move(config))),
+      random_(base::derive_seed(config_.seed, "raft/" + std::to_string(config_.id))),
+      hard_(stored.hard_state),
+      log_(stored.snapshot, std::move(stored.entries)),
+      snapshot_(std::move(stored.snapshot)),
+      commit_(snapshot_.index),
+      applied_(snapshot_.index) {
+    if (log_.last_term() > hard_.term)
+        throw base::ConfigError("the stored term must be at least that of the last stored entry (" + std::to_string(log_.last_term()) + "), got " +
+                                std::to_string(hard_.term) + "; restore the store from a healthy copy");
+    for (const NodeId voter : config_.voters)
+        if (voter != config_.id) peers_.push_back({.id = voter});
+    matched_.reserve(config_.voters.size());
+    draw_election_timeout();
+}
+
+void RaftNode::enter() {
+    if (!poisoned_.empty()) throw base::InvariantError(poisoned_);
+    if (ready_out_)
+        throw base::ConfigError("node " + std::to_string(config_.id) + " waits for advance(): do what ready() asked for, then call advance() before anything else");
+}
+
+void RaftNode::poison(const std::string& text) {
+    poisoned_ = "node " + std::to_string(config_.id) + " broke an invariant and stopped: " + text;
+    throw base::InvariantError(poisoned_);
+}
+
+void RaftNode::tick() {
+    enter();
+    if (role_ == Role::leader) {
+        if (++quorum_elapsed_ >= config_.election_ticks) {
+            quorum_elapsed_ = 0;
+            if (config_.check_quorum) check_quorum();
+            if (role_ != Role::leader) return;
+        }
+        if (++heartbeat_elapsed_ >= config_.heartbeat_ticks) {
+            heartbeat_elapsed_ = 0;
+            heartbeat();
+        }
+        return;
+    }
+    // contact_elapsed_ saturates: a node may tick on alone for years
+    if (contact_elapsed_ < config_.election_ticks) ++contact_elapsed_;
+    // §5.2: a follower that hears nothing for the election time-out stands for election
+    if (++election_elapsed_ >= election_timeout_) campaign(config_.pre_vote);
+}
+
+bool RaftNode::acceptable(const Message& message) const noexcept {
+    if (message.to != config_.id || message.from == config_.id) return false;
+    if (std::find(config_.voters.begin(), config_.voters.end(), message.from) == config_.voters.end()) return false;
+    if (message.term == 0 || message.term > kMaxTerm || message.index > kMaxTerm || message.log_term > message.term) return false;
+    if (message.type == MessageType::append) {
+        Index index = message.index;
+        Term term = message.log_term;
+        for (const Entry& entry : message.entries) {
+            if (entry.index != ++index || entry.term < term || entry.term == 0 || entry.term > message.term) return false;
+            term = entry.term;
+        }
+    }
+    if (message.type == MessageType::snapshot) {
+        const Snapshot& snapshot = message.snapshot;
+        if (snapshot.index == 0 || snapshot.index > kMaxTerm || snapshot.term == 0 || snapshot.term > message.term) return false;
+        if (snapshot.voters != config_.voters) return false;
+    }
+    return true;
+}
+
+void RaftNode::step(const Message& message) {
+    enter();
+    if (!acceptable(message)) {
+        ++counters_.dropped;
+        return;
+    }
+    const bool asks_for_vote = message.type == MessageType::pre_vote || message.type == MessageType::vote;
+    if (message.term > hard_.term) {
+        // §6: a server that hears from a leader within the minimum election time-out neither updates its term nor votes,
+        // so that a server that was cut off cannot depose a working leader
+        if (asks_for_vote && in_contact_with_leader()) return;
+        const bool only_asked = message.type == MessageType::pre_vote || (message.type == MessageType::pre_vote_reply && !message.reject);
+        if (!only_asked) {
+            // §5.1: a higher term turns any server into a follower of that term
+            const bool from_leader = message.type == MessageType::append || message.type == MessageType::snapshot;
+            become_follower(message.term, from_leader ? message.from : kNoNode);
+        }
+    } else if (message.term < hard_.term) {
+        // §5.1: a stale term is refused, with the current one in the reply, so that the sender steps down or catches up
+        if (message.type == MessageType::append || message.type == MessageType::snapshot) {
+            Message& reply = send(MessageType::append_reply, message.from, hard_.term);
+            reply.reject = true;
+            reply.index = message.type == MessageType::append ? message.index : message.snapshot.index;
+        } else if (asks_for_vote) {
+            const bool pre = message.type == MessageType::pre_vote;
+            send(pre ? MessageType::pre_vote_reply : MessageType::vote_reply, message.from, hard_.term).reject = true;
+        }
+        return;
+    }
+    switch (message.type) {
+        case MessageType::pre_vote:
+        case MessageType::vote: handle_vote_request(message); break;
+        case MessageType::pre_vote_reply:
+        case MessageType::vote_reply: handle_vote_reply(message); break;
+        case MessageType::append: handle_append(message); break;
+        case MessageType::append_reply: handle_append_reply(message); break;
+        case MessageType::snapshot: handle_snapshot(message); break;
+    }
+}
+
+Proposal RaftNode::propose(Payload command, const Session& session, std::int64_t now_ns) {
+    enter();
+    if (role_ != Role::leader) return {ProposeStatus::not_leader, hard_.term, 0};
+    if (command.size() > config_.max_command_bytes) return {ProposeStatus::too_large, hard_.term, 0};
+    if (log_.last_index() - commit_ >= config_.max_uncommitted_entries) return {ProposeStatus::full, hard_.term, 0};
+    append_own(EntryKind::command, std::move(command), session, now_ns);
+    return {ProposeStatus::appended, hard_.term, log_.last_index()};
+}
+
+bool RaftNode::has_ready() const noexcept {
+    return outbox_size_ != 0 || hard_changed_ || snapshot_pending_ || log_.last_index() > log_.stable_index() || commit_ > applied_;
+}
+
+const Ready& RaftNode::ready() {
+    enter();
+    // proposals wait for it, so that a burst leaves in few messages
+    if (role_ == Role::leader) broadcast();
+    ready_.snapshot = snapshot_pending_ ? &snapshot_ : nullptr;
+    ready_.entries = log_.slice(log_.stable_index() + 1, log_.last_index());
+    ready_.hard_state = hard_changed_ ? &hard_ : nullptr;
+    ready_.must_sync = snapshot_pending_ || hard_changed_ || !ready_.entries.empty();
+    ready_.messages = {outbox_.data(), outbox_size_};
+    ready_.committed = log_.slice(applied_ + 1, commit_);
+    ready_out_ = true;
+    return ready_;
+}
+
+void RaftNode::advance() {
+    if (!poisoned_.empty()) throw base::InvariantError(poisoned_);
+    if (!ready_out_) throw base::ConfigError("node " + std::to_string(config_.id) + " has no ready() to advance past; call ready() first");
+    ready_out_ = false;
+    snapshot_pending_ = false;
+    hard_changed_ = false;
+    outbox_size_ = 0;
+    if (!ready_.committed.empty()) applied_ = ready_.committed.back().index;
+    if (!ready_.entries.empty()) {
+        log_.mark_stable(ready_.entries.back().index, ready_.entries.back().term);
+        // a leader counts its own log only as far as its own disk holds it
+        if (role_ == Role::leader) advance_commit();
+    }
+    ready_ = Ready();
+}
+
+void RaftNode::compact(Index index, Payload state) {
+    enter();
+    if (index > applied_ || index <= snapshot_.index)
+        throw base::ConfigError("compact takes an applied index above the last snapshot's, got " + std::to_string(index) + " with " + std::to_string(applied_) +
+                                " applied and the snapshot at " + std::to_string(snapshot_.index) + "; snapshot what was applied");
+    log_.compact(index);
+    snapshot_ = {index, log_.snapshot_term(), log_.snapshot_time_ns(), config_.voters, std::move(state)};
+}
+
+void RaftNode::set_hard_state(Term term, NodeId vote) noexcept {
+    hard_ = {term, vote};
+    hard_changed_ = true;
+}
+
+void RaftNode::set_commit(Index index) {
+    if (index < commit_) poison("commit would fall from " + std::to_string(commit_) + " to " + std::to_string(index));
+    if (index > log_.last_index()) poison("commit " + std::to_string(index) + " is past the last entry " + std::to_string(log_.last_index()));
+    commit_ = index;
+}
+
+Progress* RaftNode::find(NodeId id) noexcept {
+    for (Progress& peer : peers_)
+        if (peer.id == id) return &peer;
+    return nullptr;
+}
+
+Message& RaftNode::send(MessageType type, NodeId to, Term term) {
+    if (outbox_size_ == outbox_.size()) outbox_.emplace_back();
+    Message& message = outbox_[outbox_size_++];
+    message.type = type;
+    message.reject = false;
+    message.from = config_.id;
+    message.to = to;
+    message.term = term;
+    message.index = message.commit = message.hint_index = 0;
+    message.log_term = message.hint_term = 0;
+    message.entries.clear();
+    message.snapshot = Snapshot();
+    return message;
+}
+
+}  // namespace fastmas::consensus

@@ -1,0 +1,156 @@
+// Raft (Ongaro and Ousterhout 2014, extended version; "thesis" is Ongaro's) as a state machine without I/O.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/prng.hpp"
+#include "consensus/log.hpp"
+#include "consensus/message.hpp"
+#include "consensus/raft_config.hpp"
+#include "consensus/ready.hpp"
+#include "consensus/types.hpp"
+
+namespace fastmas::consensus {
+
+enum class Role : std::uint8_t { follower, pre_candidate, candidate, leader };
+const char* to_string(Role role) noexcept;
+
+enum class ProposeStatus : std::uint8_t {
+    appended,    // in the leader's log; committed only once it comes out of Ready::committed with this term and index
+    not_leader,  // dropped: ask RaftNode::leader()
+    too_large,   // dropped: above max_command_bytes
+    full,        // dropped: max_uncommitted_entries wait already
+};
+struct Proposal {
+    ProposeStatus status = ProposeStatus::not_leader;
+    Term term = 0;
+    Index index = 0;
+};
+
+// How far a leader knows a follower to be (paper figure 2, nextIndex and matchIndex).
+struct Progress {
+    enum class State : std::uint8_t {
+        probe,      // where the logs agree is not known: one append at a time
+        replicate,  // they agree up to match: appends are pipelined
+        snapshot,   // the follower is behind the first entry held: waiting until it has the snapshot
+    };
+    NodeId id = kNoNode;
+    Index match = 0;
+    Index next = 1;
+    Index commit_sent = 0;
+    Index snapshot_index = 0;
+    State state = State::probe;
+    bool paused = false;  // probe: one is under way
+    bool active = false;  // heard from since the last quorum check
+    std::uint32_t snapshot_ticks = 0;
+};
+
+// One participant. The caller owns time (tick), the network (step, Ready::messages), the disk (Ready::entries,
+// hard_state, snapshot) and the state machine (Ready::committed); ready.hpp numbers its duties.
+// Not thread-safe. Deterministic: the same calls give the same answers. No call blocks. Wrong messages are dropped and
+// counted. A broken invariant poisons the node: the call that finds it and every later one throw base::InvariantError.
+class RaftNode {
+  public:
+    struct Counters {
+        std::uint64_t elections = 0;  // terms this node stood in
+        std::uint64_t dropped = 0;    // messages that no correct node sends
+    };
+
+    // Throws base::ConfigError for a config or a stored state that cannot work.
+    explicit RaftNode(RaftConfig config, PersistentState stored = {});
+
+    // One unit of the consensus clock has passed.
+    void tick();
+    void step(const Message& message);
+    // `now_ns` stamps the entry, unless the log is ahead of it already.
+    Proposal propose(Payload command, const Session& session, std::int64_t now_ns);
+
+    bool has_ready() const noexcept;
+    const Ready& ready();
+    // All duties of the last ready() are done.
+    void advance();
+    // The caller holds a durable snapshot of all entries up to `index`, which is applied already; the log forgets them.
+    void compact(Index index, Payload state);
+
+    NodeId id() const noexcept { return config_.id; }
+    Role role() const noexcept { return role_; }
+    Term term() const noexcept { return hard_.term; }
+    NodeId vote() const noexcept { return hard_.vote; }
+    NodeId leader() const noexcept { return leader_; }  // kNoNode when unknown
+    Index commit_index() const noexcept { return commit_; }
+    Index applied_index() const noexcept { return applied_; }  // handed out in Ready::committed and advanced past
+    const Log& log() const noexcept { return log_; }
+    const Snapshot& snapshot() const noexcept { return snapshot_; }  // what the log no longer holds
+    const std::vector<Progress>& progress() const noexcept { return peers_; }
+    const Counters& counters() const noexcept { return counters_; }
+    const RaftConfig& config() const noexcept { return config_; }
+    const std::string& poisoned() const noexcept { return poisoned_; }  // empty while the node is well
+
+  private:
+    void enter();  // every public call that changes something begins here
+    [[noreturn]] void poison(const std::string& text);
+
+    // raft_election.cpp
+    void become_follower(Term term, NodeId leader);
+    void become_leader();
+    void campaign(bool pre);
+    void handle_vote_request(const Message& message);
+    void handle_vote_reply(const Message& message);
+    bool log_is_up_to_date(Index last_index, Term last_term) const noexcept;
+    bool in_contact_with_leader() const noexcept;
+    void draw_election_timeout();
+    void check_quorum();
+
+    // raft_replication.cpp
+    void handle_append(const Message& message);
+    void handle_append_reply(const Message& message);
+    void handle_snapshot(const Message& message);
+    void back_off(Progress& peer, const Message& reply);
+    void send_append(Progress& peer, bool heartbeat);
+    void send_snapshot(Progress& peer);
+    void send_where_needed(Progress& peer);
+    void broadcast();
+    void heartbeat();
+    void advance_commit();
+    void append_own(EntryKind kind, Payload command, const Session& session, std::int64_t now_ns);
+
+    bool acceptable(const Message& message) const noexcept;
+    void set_hard_state(Term term, NodeId vote) noexcept;
+    void set_commit(Index index);
+    Progress* find(NodeId id) noexcept;
+    // A message to fill in; `entries` of a recycled one is empty but keeps its capacity.
+    Message& send(MessageType type, NodeId to, Term term);
+
+    RaftConfig config_;
+    base::Prng random_;
+    Role role_ = Role::follower;
+    HardState hard_;
+    NodeId leader_ = kNoNode;
+    Log log_;
+    Snapshot snapshot_;  // the latest; what it covers is not in the log
+    Index commit_ = 0;
+    Index applied_ = 0;
+
+    std::vector<Progress> peers_;  // the other nodes; meaningful on a leader
+    std::uint64_t yes_ = 0;        // votes, one bit a voter in config order
+    std::uint64_t no_ = 0;
+    std::uint32_t election_elapsed_ = 0;   // since the timer was last reset
+    std::uint32_t contact_elapsed_ = 0;    // since a leader was last heard, or since the start
+    std::uint32_t heartbeat_elapsed_ = 0;
+    std::uint32_t quorum_elapsed_ = 0;
+    std::uint32_t election_timeout_ = 0;
+    std::vector<Index> matched_;  // scratch of advance_commit
+
+    std::vector<Message> outbox_;  // the first outbox_size_ wait to be sent; the rest are kept for their capacity
+    std::size_t outbox_size_ = 0;
+    bool hard_changed_ = false;
+    bool snapshot_pending_ = false;
+    bool ready_out_ = false;
+    Ready ready_;
+    Counters counters_;
+    std::string poisoned_;
+};
+
+}  // namespace fastmas::consensus

@@ -1,0 +1,33 @@
+// What a Raft node is told when it is built.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "consensus/types.hpp"
+
+namespace fastmas::consensus {
+
+struct RaftConfig {
+    NodeId id = kNoNode;
+    std::vector<NodeId> voters;  // all nodes of the cluster, this one among them
+    std::uint64_t seed = 0;      // of the cluster; each node derives its own stream from it and its id
+
+    // Ticks without word from a leader before a follower stands; the actual wait is drawn from [n, 2n) (paper §5.2).
+    std::uint32_t election_ticks = 10;
+    std::uint32_t heartbeat_ticks = 2;
+    bool pre_vote = true;      // ask before raising the term (thesis §9.6)
+    bool check_quorum = true;  // a leader that hears from no majority steps down; followers in contact refuse votes (§6)
+
+    std::size_t max_append_entries = 1024;         // a message
+    std::size_t max_append_bytes = 1U << 20;       // a message; one larger entry still goes alone
+    std::size_t max_inflight_entries = 16 * 1024;  // sent to a follower and not acknowledged
+    std::size_t max_uncommitted_entries = 1U << 20;
+    std::size_t max_command_bytes = 16U << 20;
+};
+
+// Throws base::ConfigError that names the rule, the value and the cure.
+void validate(const RaftConfig& config);
+
+}  // namespace fastmas::consensus

@@ -1,0 +1,126 @@
+// RaftNode: elections (paper §5.2, §5.4.1, §6; thesis §9.6).
+#include <bit>
+
+#include "consensus/quorum.hpp"
+#include "consensus/raft.hpp"
+
+namespace fastmas::consensus {
+
+void RaftNode::draw_election_timeout() {
+    // §5.2: randomised, so that split votes are rare and resolve quickly
+    election_timeout_ = config_.election_ticks + static_cast<std::uint32_t>(random_.below(config_.election_ticks));
+    election_elapsed_ = 0;
+}
+
+void RaftNode::become_follower(Term term, NodeId leader) {
+    if (term < hard_.term) poison("term would fall from " + std::to_string(hard_.term) + " to " + std::to_string(term));
+    // a new term comes with a vote not yet given; within a term the vote stays
+    if (term > hard_.term) set_hard_state(term, kNoNode);
+    role_ = Role::follower;
+    leader_ = leader;
+    draw_election_timeout();
+}
+
+void RaftNode::campaign(bool pre) {
+    if (hard_.term >= kMaxTerm) poison("the term counter is used up");
+    leader_ = kNoNode;
+    yes_ = no_ = 0;
+    draw_election_timeout();
+    if (pre) {
+        // thesis §9.6: asks whether it would win, before it raises its term
+        role_ = Role::pre_candidate;
+    } else {
+        // §5.2: increments its term, votes for itself, asks all others
+        role_ = Role::candidate;
+        set_hard_state(hard_.term + 1, config_.id);
+        ++counters_.elections;
+    }
+    for (std::size_t i = 0; i < config_.voters.size(); ++i)
+        if (config_.voters[i] == config_.id) yes_ |= std::uint64_t{1} << i;
+    if (tally(1, 0, config_.voters.size()) == VoteResult::won) {
+        if (pre) campaign(false);
+        else become_leader();
+        return;
+    }
+    for (const Progress& peer : peers_) {
+        Message& request = send(pre ? MessageType::pre_vote : MessageType::vote, peer.id, pre ? hard_.term + 1 : hard_.term);
+        request.index = log_.last_index();
+        request.log_term = log_.last_term();
+    }
+}
+
+void RaftNode::become_leader() {
+    role_ = Role::leader;
+    leader_ = config_.id;
+    heartbeat_elapsed_ = quorum_elapsed_ = 0;
+    contact_elapsed_ = 0;
+    for (Progress& peer : peers_) {
+        // figure 2: nextIndex starts one past the leader's last entry, matchIndex at 0
+        peer = Progress{.id = peer.id, .next = log_.last_index() + 1};
+    }
+    // §8: a no-op at the start of the term, so that entries of earlier terms get committed (§5.4.2 forbids counting them).
+    // Its time is that of the entry before: no clock is needed to win.
+    append_own(EntryKind::noop, Payload(), {}, log_.last_time_ns());
+    for (Progress& peer : peers_) send_append(peer, false);
+}
+
+bool RaftNode::log_is_up_to_date(Index last_index, Term last_term) const noexcept {
+    // §5.4.1: the later last term wins; with equal terms the longer log
+    return last_term > log_.last_term() || (last_term == log_.last_term() && last_index >= log_.last_index());
+}
+
+bool RaftNode::in_contact_with_leader() const noexcept {
+    if (!config_.check_quorum) return false;
+    // A node that just started may have acknowledged a leader a moment before it crashed: it waits, too.
+    return role_ == Role::leader || contact_elapsed_ < config_.election_ticks;
+}
+
+void RaftNode::handle_vote_request(const Message& message) {
+    const bool pre = message.type == MessageType::pre_vote;
+    // figure 2, RequestVote 2: votedFor is null or the candidate, and its log is at least as up to date as ours. A pre-vote
+    // for a later term is no vote yet, so whom we voted for does not matter.
+    const bool free = hard_.vote == message.from || (hard_.vote == kNoNode && leader_ == kNoNode) || (pre && message.term > hard_.term);
+    const bool grant = free && log_is_up_to_date(message.index, message.log_term);
+    if (pre) {
+        // a grant answers for the term asked about; a refusal tells ours
+        send(MessageType::pre_vote_reply, message.from, grant ? message.term : hard_.term).reject = !grant;
+        return;
+    }
+    if (grant) {
+        if (hard_.vote != message.from) set_hard_state(hard_.term, message.from);
+        // §5.2: the timer restarts when a vote is given
+        election_elapsed_ = 0;
+    }
+    send(MessageType::vote_reply, message.from, hard_.term).reject = !grant;
+}
+
+void RaftNode::handle_vote_reply(const Message& message) {
+    const bool pre = message.type == MessageType::pre_vote_reply;
+    if (role_ != (pre ? Role::pre_candidate : Role::candidate)) return;
+    // a grant for another term than the one asked about is a late answer to an earlier question
+    if (pre && !message.reject && message.term != hard_.term + 1) return;
+    for (std::size_t i = 0; i < config_.voters.size(); ++i)
+        if (config_.voters[i] == message.from) (message.reject ? no_ : yes_) |= std::uint64_t{1} << i;
+    no_ &= ~yes_;
+    const auto count = [](std::uint64_t votes) { return static_cast<std::size_t>(std::popcount(votes)); };
+    switch (tally(count(yes_), count(no_), config_.voters.size())) {
+        case VoteResult::won:
+            if (pre) campaign(false);
+            else become_leader();
+            break;
+        case VoteResult::lost: become_follower(hard_.term, kNoNode); break;
+        case VoteResult::pending: break;
+    }
+}
+
+void RaftNode::check_quorum() {
+    std::size_t active = 1;
+    for (Progress& peer : peers_) {
+        if (peer.active) ++active;
+        peer.active = false;
+    }
+    // thesis §6.2: a leader steps down when an election time-out passes without word from a majority
+    if (active < quorum_size(config_.voters.size())) become_follower(hard_.term, kNoNode);
+}
+
+}  // namespace fastmas::consensus

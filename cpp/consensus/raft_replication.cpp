@@ -1,0 +1,203 @@
+// RaftNode: replication and commit (paper §5.3, §5.4.2, §7).
+#include <algorithm>
+
+#include "consensus/quorum.hpp"
+#include "consensus/raft.hpp"
+
+namespace fastmas::consensus {
+
+void RaftNode::append_own(EntryKind kind, Payload command, const Session& session, std::int64_t now_ns) {
+    // time never falls along the log, whatever the clocks of successive leaders say
+    const std::int64_t time_ns = std::max(now_ns, log_.last_time_ns());
+    log_.append({hard_.term, log_.last_index() + 1, time_ns, session, kind, std::move(command)});
+}
+
+void RaftNode::broadcast() {
+    for (Progress& peer : peers_) send_where_needed(peer);
+}
+
+void RaftNode::send_where_needed(Progress& peer) {
+    switch (peer.state) {
+        case Progress::State::snapshot: return;
+        case Progress::State::probe:
+            if (!peer.paused && (peer.next <= log_.last_index() || peer.commit_sent < commit_)) send_append(peer, false);
+            return;
+        case Progress::State::replicate:
+            // pipelined: as many messages as the window takes; each moves next forward
+            while (peer.next <= log_.last_index() && peer.next - peer.match <= config_.max_inflight_entries) send_append(peer, false);
+            if (peer.commit_sent < commit_) send_append(peer, true);
+            return;
+    }
+}
+
+void RaftNode::heartbeat() {
+    for (Progress& peer : peers_) {
+        peer.paused = false;
+        if (peer.state == Progress::State::snapshot && ++peer.snapshot_ticks * config_.heartbeat_ticks >= config_.election_ticks) {
+            // unanswered for an election time-out: it was lost, or the follower restarted
+            send_snapshot(peer);
+        } else if (peer.state != Progress::State::snapshot) {
+            send_append(peer, true);
+        }
+    }
+}
+
+void RaftNode::send_append(Progress& peer, bool heartbeat_only) {
+    const Index previous = peer.next - 1;
+    const auto previous_term = log_.term(previous);
+    if (!previous_term) {
+        // §7: what the follower needs is compacted away
+        send_snapshot(peer);
+        return;
+    }
+    Message& message = send(MessageType::append, peer.id, hard_.term);
+    message.index = previous;
+    message.log_term = *previous_term;
+    message.commit = commit_;
+    peer.commit_sent = commit_;
+    if (heartbeat_only && peer.state == Progress::State::replicate) return;
+    std::size_t count = 0, bytes = 0;
+    for (const Entry& entry : log_.slice(peer.next, log_.last_index())) {
+        bytes += entry.command.size();
+        if (count == config_.max_append_entries || (count != 0 && bytes > config_.max_append_bytes)) break;
+        message.entries.push_back(entry);
+        ++count;
+    }
+    if (peer.state == Progress::State::probe) peer.paused = true;
+    else peer.next += count;
+}
+
+void RaftNode::send_snapshot(Progress& peer) {
+    peer.state = Progress::State::snapshot;
+    peer.snapshot_index = snapshot_.index;
+    peer.snapshot_ticks = 0;
+    send(MessageType::snapshot, peer.id, hard_.term).snapshot = snapshot_;
+}
+
+void RaftNode::handle_append(const Message& message) {
+    // Election safety: a leader of our own term can only be someone else if two were elected.
+    if (role_ == Role::leader) poison("nodes " + std::to_string(config_.id) + " and " + std::to_string(message.from) + " both lead term " + std::to_string(hard_.term));
+    // §5.2: a candidate that hears from the leader of its term becomes its follower
+    if (role_ != Role::follower || leader_ != message.from) become_follower(hard_.term, message.from);
+    election_elapsed_ = contact_elapsed_ = 0;
+
+    Message& reply = send(MessageType::append_reply, message.from, hard_.term);
+    const Index covered = message.index + message.entries.size();
+    Index previous = message.index;
+    std::size_t known = 0;  // entries at or below the commit index: they agree already
+    if (previous < commit_) {
+        known = static_cast<std::size_t>(std::min<Index>(commit_ - previous, message.entries.size()));
+        previous += known;
+        if (covered < commit_) {
+            reply.index = covered;
+            return;
+        }
+    }
+    // §5.3: refused unless the entry before matches
+    const auto previous_term = log_.term(previous);
+    const Term wanted = known == 0 ? message.log_term : message.entries[known - 1].term;
+    if (previous_term != wanted) {
+        if (known != 0) poison("a committed entry at index " + std::to_string(previous) + " differs from the leader's");
+        reply.reject = true;
+        reply.index = previous;
+        if (previous_term) {
+            // §5.3, end: the conflicting term and the first index it has here, so that the leader skips it as a whole
+            reply.hint_term = *previous_term;
+            reply.hint_index = std::max(log_.first_of_term(previous), commit_ + 1);
+        } else {
+            reply.hint_index = log_.last_index() + 1;
+        }
+        return;
+    }
+    // figure 2, AppendEntries 3-4: only a conflicting entry deletes what follows it; matching ones delete nothing, however
+    // old or short this message is
+    for (std::size_t i = known; i < message.entries.size(); ++i) {
+        const Entry& entry = message.entries[i];
+        const auto held = log_.term(entry.index);
+        if (held == entry.term) continue;
+        if (held) {
+            if (entry.index <= commit_) poison("the leader would replace the committed entry " + std::to_string(entry.index));
+            log_.truncate_from(entry.index);
+        }
+        log_.append(entry);
+    }
+    // figure 2, AppendEntries 5: no further than the entries this message covered: what follows them here may be foreign
+    const Index commit = std::min(message.commit, covered);
+    if (commit > commit_) set_commit(commit);
+    reply.index = covered;
+}
+
+void RaftNode::handle_append_reply(const Message& message) {
+    Progress* peer = find(message.from);
+    if (role_ != Role::leader || peer == nullptr) return;
+    if (message.index > log_.last_index()) {
+        ++counters_.dropped;
+        return;
+    }
+    peer->active = true;
+    if (message.reject) {
+        back_off(*peer, message);
+        return;
+    }
+    if (message.index > peer->match) peer->match = message.index;
+    if (peer->state == Progress::State::probe || (peer->state == Progress::State::snapshot && peer->match >= peer->snapshot_index)) {
+        // the logs agree up to match: from here on appends are pipelined
+        peer->state = Progress::State::replicate;
+        peer->next = peer->match + 1;
+        peer->paused = false;
+    }
+    peer->next = std::max(peer->next, peer->match + 1);
+    advance_commit();
+    send_where_needed(*peer);
+}
+
+void RaftNode::back_off(Progress& peer, const Message& reply) {
+    // late or doubled: it refuses what has been settled since
+    if (reply.index <= peer.match || peer.state == Progress::State::snapshot) return;
+    if (peer.state == Progress::State::probe && reply.index != peer.next - 1) return;
+    Index next = reply.hint_index;
+    if (reply.hint_term != 0) {
+        // §5.3, end: past the leader's last entry of that term when it has one, else before the follower's first of it
+        const Index last = log_.last_not_after(reply.hint_term);
+        if (last >= log_.first_index() && log_.at(last).term == reply.hint_term) next = last + 1;
+    }
+    peer.state = Progress::State::probe;
+    // always below what was refused, so that probing ends; never at or below what is known to match
+    peer.next = std::max(std::min(next, reply.index), peer.match + 1);
+    peer.paused = false;
+    send_append(peer, false);
+}
+
+void RaftNode::advance_commit() {
+    matched_.clear();
+    matched_.push_back(log_.stable_index());
+    for (const Progress& peer : peers_) matched_.push_back(peer.match);
+    const Index index = quorum_index(matched_);
+    // §5.4.2: only an entry of the current term is committed by counting replicas; older ones ride along
+    if (index > commit_ && log_.term(index) == hard_.term) {
+        set_commit(index);
+        broadcast();
+    }
+}
+
+void RaftNode::handle_snapshot(const Message& message) {
+    if (role_ == Role::leader) poison("nodes " + std::to_string(config_.id) + " and " + std::to_string(message.from) + " both lead term " + std::to_string(hard_.term));
+    if (role_ != Role::follower || leader_ != message.from) become_follower(hard_.term, message.from);
+    election_elapsed_ = contact_elapsed_ = 0;
+    const Snapshot& snapshot = message.snapshot;
+    Message& reply = send(MessageType::append_reply, message.from, hard_.term);
+    if (snapshot.index <= commit_) {
+        // stale: the log is past it, and neither commit nor applied moves backwards
+        reply.index = commit_;
+        return;
+    }
+    // §7: entries it covers go; a suffix that agrees with it stays
+    log_.restore(snapshot);
+    snapshot_ = snapshot;
+    snapshot_pending_ = true;
+    applied_ = snapshot.index;
+    set_commit(snapshot.index);
+    reply.index = snapshot.index;
+}
+
+}  // namespace fastmas::consensus

@@ -1,0 +1,29 @@
+// What a node wants done, and in which order.
+#pragma once
+
+#include <span>
+
+#include "consensus/message.hpp"
+#include "consensus/types.hpp"
+
+namespace fastmas::consensus {
+
+// The caller's duties, in this order:
+//   1. `snapshot` (when there is one) replaces the stored snapshot and every stored entry it covers or contradicts;
+//   2. `entries` are stored; whatever the disk holds from entries.front().index on is replaced by them;
+//   3. `hard_state` (when there is one) is stored;
+//   4. when `must_sync`, 1-3 are made durable before anything of 5 leaves: a crash between them must look as if nothing
+//      had been said (paper §5.1, figure 2: persistent state is updated before responding);
+//   5. `messages` are sent, in any order, each at most once or more than once or not at all;
+//   6. the state machine is replaced by `snapshot`, then gets each entry of `committed`, in order, exactly once;
+//   7. RaftNode::advance(). Until then the node takes no other call, and the spans stay valid.
+struct Ready {
+    const Snapshot* snapshot = nullptr;
+    std::span<const Entry> entries;
+    const HardState* hard_state = nullptr;
+    bool must_sync = false;
+    std::span<const Message> messages;
+    std::span<const Entry> committed;
+};
+
+}  // namespace fastmas::consensus

@@ -1,0 +1,205 @@
+// A cluster in one thread and virtual time: nodes, disks, network, clients and faults, all from one seed.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/errors.hpp"
+#include "base/prng.hpp"
+#include "consensus/applier.hpp"
+#include "consensus/divergence.hpp"
+#include "consensus/invariants.hpp"
+#include "consensus/raft.hpp"
+#include "consensus/sim_disk.hpp"
+#include "consensus/sim_network.hpp"
+
+namespace fastmas::consensus {
+
+struct SimOptions {
+    std::size_t nodes = 3;
+    std::uint64_t seed = 0;
+    NetworkOptions network;
+    std::int64_t tick_ns = 10'000'000;
+    std::uint32_t election_ticks = 10;
+    std::uint32_t heartbeat_ticks = 2;
+    bool pre_vote = true;
+    bool check_quorum = true;
+    std::size_t max_append_entries = 1024;
+    std::int64_t start_ns = 0;              // the clock once the first leader is elected and all is quiet
+    std::int64_t timeout_ns = 10'000'000'000;  // how long a proposal may take
+    std::uint64_t snapshot_every = 0;       // applied entries between two compactions; 0 = never
+    std::uint32_t crash_point_ppm = 0;      // chance that a node with work at hand crashes in the middle of it
+    bool check_invariants = true;
+    bool trace = false;
+};
+
+enum class BurstStatus : std::uint8_t { committed, no_quorum, diverged, too_large };
+struct Burst {
+    BurstStatus status = BurstStatus::committed;
+    std::vector<std::optional<Result>> results;  // by command; nothing where none was reached
+    std::int64_t commit_ns = 0;                  // virtual time from propose to commit at the leader
+    std::string text;                            // what went wrong
+};
+
+struct TraceEvent {
+    std::int64_t time_ns;
+    MessageType type;
+    bool reject;
+    NodeId from, to;
+    Term term;
+    Index index;
+    std::uint32_t entries;
+};
+
+// Time passes only while there is something to wait for: a cluster with nothing in flight and equal logs is quiet, its
+// clock stops, and it costs nothing until the next proposal or fault. Deterministic: same options and calls, same history.
+// Not thread-safe. What a state machine throws ends the call and poisons the cluster.
+class SimCluster {
+  public:
+    using MachineFactory = std::function<std::unique_ptr<StateMachine>(NodeId)>;
+
+    struct Counters {
+        std::uint64_t proposals = 0;   // commands handed in
+        std::uint64_t retries = 0;     // commands handed to another leader
+        std::uint64_t duplicates = 0;  // entries that took no effect, at the first replica to see them
+        std::uint64_t rejections = 0;
+        std::uint64_t ticks = 0;
+        std::uint64_t crashes = 0;
+        std::uint64_t restarts = 0;
+        std::uint64_t snapshots_taken = 0;
+        std::uint64_t snapshots_installed = 0;
+        std::uint64_t elections = 0;    // by nodes that have since stopped
+        std::uint64_t truncations = 0;  // entries a node had stored and replaced
+    };
+
+    SimCluster(SimOptions options, MachineFactory factory);
+
+    // Hands the commands to the leader, in order and as one burst, retries them through whoever leads until a majority of
+    // replicas has applied each with the same result, then lets the cluster fall quiet. `at_ns` moves the clock forward.
+    Burst propose(std::vector<Payload> commands, std::optional<std::int64_t> at_ns);
+    // Lets time pass until nothing is in flight and the logs of all nodes that can talk to the leader are equal.
+    bool settle(std::int64_t limit_ns);
+    // The next delivery or tick; what a test drives by hand.
+    void run_one();
+    void run_for(std::int64_t duration_ns);
+    // A command handed to one node without waiting, as a test's client does it.
+    Proposal submit(NodeId node, Payload command, const Session& session);
+
+    void crash(NodeId node);
+    void restart(NodeId node);
+    void crash_leader_during_next() noexcept { crash_armed_ = true; }
+    void cut(NodeId from, NodeId to, bool is_cut);
+    void heal();
+    NetworkOptions& network_options() noexcept { return network_.options(); }
+    void set_crash_point_ppm(std::uint32_t ppm) noexcept { options_.crash_point_ppm = ppm; }
+
+    std::uint64_t elections() const noexcept;
+    NodeId leader() const noexcept;  // of the latest term among nodes that run; kNoNode when none leads
+    Term term() const noexcept;
+    bool is_quiet() const noexcept;
+    bool is_up(NodeId node) const { return member(node).raft != nullptr; }
+    std::int64_t now_ns() const noexcept { return now_ns_; }
+    std::size_t size() const noexcept { return members_.size(); }
+    StateMachine* machine(NodeId node);  // nullptr while the node is down
+    std::uint64_t applied(NodeId node) const;
+    const std::string& poisoned(NodeId node) const { return member(node).poisoned; }
+    const std::string& broken() const noexcept { return broken_; }
+    const RaftNode* raft(NodeId node) const { return member(node).raft.get(); }
+    const SimDisk& disk(NodeId node) const { return member(node).disk; }
+    const Counters& counters() const noexcept { return counters_; }
+    const SimNetwork& network() const noexcept { return network_; }
+    const InvariantChecker& invariants() const noexcept { return checker_; }
+    const std::vector<TraceEvent>& trace() const noexcept { return trace_; }
+    std::size_t reachable_quorum() const noexcept;  // the most nodes that run and can all talk to one of them both ways
+    void check_logs() const;
+
+  private:
+    struct Member {
+        std::unique_ptr<RaftNode> raft;  // nullptr while it is down
+        std::unique_ptr<Applier> applier;
+        SimDisk disk;
+        std::int64_t next_tick_ns = 0;
+        Index snapshot_at = 0;
+        std::string poisoned;
+        explicit Member(std::vector<NodeId> voters) : disk(std::move(voters)) {}
+    };
+    // The burst under way: which of its commands are decided, and where it was handed in last.
+    struct Pending {
+        std::uint64_t first_sequence = 0;
+        std::vector<std::optional<Result>> results;
+        std::size_t decided = 0;
+        NodeId leader = kNoNode;
+        Term term = 0;
+        Index last_index = 0;  // where its last command is in that leader's log
+        std::int64_t commit_ns = -1;
+        std::int64_t retry_ns = INT64_MIN;  // not to be handed in again before
+    };
+
+    Member& member(NodeId node);
+    const Member& member(NodeId node) const;
+    void boot(NodeId node, bool is_restart);
+    void stop(NodeId node);
+    void poison(NodeId node, const std::string& reason);
+    void deliver();
+    void tick_next();
+    void process(NodeId node);
+    bool process_ready(Member& at, NodeId node);
+    bool crash_here(NodeId node);
+    void apply(Member& at, NodeId node, const Ready& ready);
+    void on_effect(NodeId node, const Entry& entry, const Applied& applied);
+    void on_broken(NodeId node, std::uint64_t index, const Payload& reason);
+    void maybe_compact(Member& at);
+    std::int64_t next_tick_ns() const noexcept;
+    void jump_to(std::int64_t at_ns) noexcept;
+    bool hand_in(const std::vector<Payload>& commands);
+    void run_pending(const std::vector<Payload>& commands, Burst& burst);
+    void note_commit();
+    std::string no_quorum_text(std::size_t commands) const;
+    std::string poisoned_text() const;
+    std::size_t healthy() const noexcept;
+    // Runs the body; what it throws, other than a wrong call, leaves the cluster half way through a step: it is broken then.
+    template <class Body>
+    void guarded(Body body);
+
+    SimOptions options_;
+    MachineFactory factory_;
+    std::vector<NodeId> voters_;
+    std::vector<Member> members_;  // of node 1 .. n
+    std::vector<const SimDisk*> disks_;
+    SimNetwork network_;
+    DivergenceMonitor divergence_;
+    InvariantChecker checker_;
+    base::Prng random_;
+    std::int64_t now_ns_ = 0;
+    std::uint64_t next_sequence_ = 1;
+    std::uint64_t acknowledged_ = 0;
+    Index highest_seen_ = 0;  // log index that any replica applied
+    Pending* pending_ = nullptr;
+    bool crash_armed_ = false;
+    std::int64_t deliveries_to_crash_ = -1;
+    std::string diverged_text_;
+    std::string broken_;
+    Counters counters_;
+    std::vector<TraceEvent> trace_;
+};
+
+template <class Body>
+void SimCluster::guarded(Body body) {
+    if (!broken_.empty()) throw base::InvariantError(broken_);
+    try {
+        body();
+    } catch (const base::InvariantError& error) {
+        broken_ = std::string("the cluster stopped: ") + error.what();
+        throw;
+    } catch (...) {
+        broken_ = "the cluster was interrupted in the middle of an apply; build a new one";
+        throw;
+    }
+}
+
+}  // namespace fastmas::consensus
