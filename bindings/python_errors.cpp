@@ -33,6 +33,55 @@ PyObject* raise(const char* name, const char* format, ...) {
     return nullptr;
 }
 
+namespace {
+
+// The exception that is set, normalised and with its traceback; a new reference. Nothing is set afterwards.
+PyObject* take_exception() {
+#if PY_VERSION_HEX >= 0x030C0000
+    return PyErr_GetRaisedException();
+#else
+    PyObject *type = nullptr, *value = nullptr, *traceback = nullptr;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyErr_NormalizeException(&type, &value, &traceback);
+    if (traceback != nullptr) PyException_SetTraceback(value, traceback);
+    Py_XDECREF(type);
+    Py_XDECREF(traceback);
+    return value;
+#endif
+}
+
+void set_exception(PyObject* value) {
+#if PY_VERSION_HEX >= 0x030C0000
+    PyErr_SetRaisedException(value);
+#else
+    PyErr_Restore(Py_NewRef(reinterpret_cast<PyObject*>(Py_TYPE(value))), value, PyException_GetTraceback(value));
+#endif
+}
+
+}  // namespace
+
+PyObject* raise_from(const char* name, const char* format, ...) {
+    PyObject* cause = take_exception();
+    va_list arguments;
+    va_start(arguments, format);
+    PyObject* prefix = PyUnicode_FromFormatV(format, arguments);
+    va_end(arguments);
+    PyObject* text = PyObject_Str(cause);
+    if (text == nullptr) {
+        PyErr_Clear();
+        text = PyUnicode_FromString("(its text cannot be shown)");
+    }
+    if (prefix != nullptr && text != nullptr)
+        raise(name, "%U%s%s%U", prefix, Py_TYPE(cause)->tp_name, PyUnicode_GET_LENGTH(text) != 0 ? ": " : "", text);
+    Py_XDECREF(prefix);
+    Py_XDECREF(text);
+    PyObject* raised = take_exception();  // ours, or that there was no memory for it
+    PyException_SetContext(raised, Py_NewRef(cause));
+    PyException_SetCause(raised, cause);
+    set_exception(raised);
+    return nullptr;
+}
+
 PyObject* raise_current_exception() noexcept {
     try {
         throw;

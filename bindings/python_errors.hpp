@@ -12,6 +12,10 @@ PyObject* error_class(const char* name);
 // Sets fastmas.errors.<name> with a text made as by PyErr_Format. Always returns nullptr, for `return raise(...)`.
 PyObject* raise(const char* name, const char* format, ...);
 
+// Sets fastmas.errors.<name> with the text made of `format`, the type and the text of the exception that is set, which
+// becomes its cause.
+PyObject* raise_from(const char* name, const char* format, ...);
+
 // Inside `catch (...)`: sets the Python exception that stands for the C++ one in flight. Always returns nullptr.
 PyObject* raise_current_exception() noexcept;
 

@@ -1,12 +1,24 @@
 """The discrete-event kernel and the messages that carry mappings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, SupportsFloat, SupportsIndex, final
+from typing import Any, Literal, SupportsFloat, SupportsIndex, TypedDict, final
 
 import numpy as np
 from numpy.typing import NDArray
-from typing_extensions import Buffer
+from typing_extensions import Buffer, disjoint_base
+
+class _pybind11_type(type): ...
+
+class _NodeStats(TypedDict):
+    calls: int
+    received: int
+    emitted: int
+    total_ns: float
+    p50_ns: float
+    p99_ns: float
+    p999_ns: float
+    max_ns: float
 
 _Value = SupportsFloat | SupportsIndex | NDArray[np.float64] | NDArray[np.int64]
 
@@ -61,3 +73,71 @@ class Committed:
     @staticmethod
     def from_bytes(data: Buffer, /) -> Committed: ...
     def __hash__(self) -> int: ...
+
+@disjoint_base
+class Context:
+    """What a handler is told of the time it acts at; the kernel sets now_ns before each call."""
+
+    def __init__(self, now_ns: SupportsIndex = 0) -> None: ...
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
+    @property
+    def now_ns(self) -> int: ...
+
+class LatencyModel(metaclass=_pybind11_type):
+    """How long a message takes; made by one of its static methods."""
+
+    def __init__(self, /, *args: object, **kwargs: object) -> None: ...
+    @staticmethod
+    def constant(ns: SupportsIndex) -> LatencyModel: ...
+    @staticmethod
+    def uniform(low_ns: SupportsIndex, high_ns: SupportsIndex) -> LatencyModel: ...
+    @staticmethod
+    def exponential(mean_ns: SupportsIndex, *, minimum_ns: SupportsIndex = 0) -> LatencyModel: ...
+    @staticmethod
+    def lognormal(
+        median_ns: SupportsIndex, sigma: SupportsFloat | SupportsIndex, *, minimum_ns: SupportsIndex = 0
+    ) -> LatencyModel: ...
+    def samples(self, count: SupportsIndex, *, seed: SupportsIndex = 0, name: str = "") -> list[int]: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self, /) -> int: ...
+
+@final
+class Kernel:
+    """A deterministic discrete-event kernel: calls nodes in the order of (time, rank, sequence)."""
+
+    def __new__(cls, audit: Any = None, *, seed: SupportsIndex = 0) -> Kernel: ...
+    @property
+    def now_ns(self) -> int: ...
+    @property
+    def inputs(self) -> tuple[int, ...]: ...
+    @property
+    def origin(self) -> int | None: ...
+    @property
+    def last_ids(self) -> tuple[int, ...]: ...
+    @property
+    def pending(self) -> int: ...
+    def add_node(
+        self,
+        name: str,
+        handler: Callable[[Any, Any], Any] | None,
+        *,
+        rank: SupportsIndex,
+        mode: Literal["each", "slice", "join"] = "each",
+        context: Context | None = None,
+        latency: SupportsIndex | LatencyModel = 0,
+        on_wakeup: Callable[[Any], Any] | None = None,
+        emits: tuple[type, ...] | None = None,
+    ) -> int: ...
+    def subscribe(self, target: int, source: int, types: tuple[type, ...] | None = None) -> None: ...
+    def add_feed(self, node: int, rows: NDArray[np.void], record_type: type) -> None: ...
+    def post(
+        self,
+        node: int,
+        message: Any,
+        *,
+        at_ns: SupportsIndex | None = None,
+        causes: Iterable[int] = (),
+        origin: SupportsIndex | None = None,
+    ) -> int: ...
+    def run(self, until_ns: SupportsIndex | None = None) -> int: ...
+    def stats(self) -> dict[str, _NodeStats]: ...
