@@ -55,6 +55,7 @@ SIBLINGS = {
     "contract": {"ledger"},
     "market": {"data"},
     "agent": {"parameters"},
+    "replica": {"agent"},
     "world": {"report"},
     "cli": {"strategies"},
     "__main__": {"cli"},
