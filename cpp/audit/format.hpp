@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -79,6 +80,9 @@ struct RecordView {
 
     // The causes end within the record. Asked before any cause is.
     bool causes_fit() const noexcept { return cause_count() <= (bytes.size() - kRecordHeaderBytes) / 8; }
+
+    // It has a row, and its rows' ids are 64 bits wide.
+    bool ids_fit() const noexcept { return count() > 0 && id() <= std::numeric_limits<std::uint64_t>::max() - count(); }
 };
 
 // The checksum covers the length as well, and everything after itself.

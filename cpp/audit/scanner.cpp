@@ -100,7 +100,7 @@ const Item& Scanner::next() {
     const RecordView record{bytes};
     if (record.checksum() != checksum_around(bytes)) {
         give_damage("the record's checksum is wrong");
-    } else if (!record.causes_fit() || record.count() == 0) {
+    } else if (!record.causes_fit() || !record.ids_fit()) {
         give_damage("the record contradicts itself, though its checksum is right");
     } else {
         item_.kind = ItemKind::record;

@@ -42,7 +42,7 @@ struct Item {
     std::string damage;  // what stands here instead
 };
 
-// Reads forward, item by item. Every record it gives has a right checksum, causes that fit and a count of at least one;
+// Reads forward, item by item. Every record it gives has a right checksum, causes and ids that fit;
 // it promises nothing about their order or hashes. Memory: 1 MiB or the longest record.
 class Scanner {
   public:

@@ -86,15 +86,20 @@ def regions_of(data: bytes) -> list[tuple[str, int | None, int | None]]:
 
 
 def test_every_flipped_byte_is_found_where_it_is(path: Path, data: bytes) -> None:
+    file = path.open("r+b", buffering=0)
     for offset, (region, block, sequence) in enumerate(regions_of(data)):
-        altered = bytearray(data)
-        altered[offset] ^= (0x01, 0x80, 0xFF, 0x10)[offset % 4]
-        error = damage_of(path, bytes(altered))
+        os.pwrite(file.fileno(), bytes([data[offset] ^ (0x01, 0x80, 0xFF, 0x10)[offset % 4]]), offset)
+        with pytest.raises(AuditError) as caught:
+            audit.verify(path)
+        error = caught.value
+        os.pwrite(file.fileno(), data[offset : offset + 1], offset)
         if region == "record":
             assert (error.block, error.record) == (block, sequence), (offset, error)
         elif region == "footer":
             assert error.block == block, (offset, error)
         assert error.offset is not None and (region == "header" or error.offset <= offset), (offset, error)
+    file.close()
+    assert audit.verify(path).ok
 
 
 def test_every_cut_is_found(path: Path, data: bytes) -> None:
@@ -104,8 +109,11 @@ def test_every_cut_is_found(path: Path, data: bytes) -> None:
     for number, block in enumerate(forgery.blocks):
         end += sum(map(len, block.records)) + len(block.footer)
         sealed_ends[end] = number + 1
-    for size in range(len(data)):
-        error = damage_of(path, data[:size])
+    for size in reversed(range(len(data))):
+        os.truncate(path, size)
+        with pytest.raises(AuditError) as caught:
+            audit.verify(path)
+        error = caught.value
         if size < len(forgery.header):
             continue
         whole = max(blocks for end, blocks in sealed_ends.items() if end <= size)

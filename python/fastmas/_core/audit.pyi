@@ -1,6 +1,7 @@
 """Audit files: hashes, writer, walker."""
 
 from collections.abc import Iterable, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer

@@ -206,7 +206,13 @@ class AuditFile:
         places = np.flatnonzero(self.ids)
         order = places[np.argsort(self.ids[places], kind="stable")]
         first = self.ids[order]
-        return first, first + self.counts[order], order
+        after = first + self.counts[order]
+        if np.any(shared := np.maximum.accumulate(after[:-1]) > first[1:]):
+            again = int(np.argmax(shared)) + 1
+            raise AuditError(
+                f"two records of {self.path} have the id {first[again]}; record {order[again]} is one of them"
+            )
+        return first, after, order
 
     def place_of(self, id: int) -> tuple[int, int] | None:
         """The sequence number and row of a message id, None when there is no such message."""
@@ -216,10 +222,6 @@ class AuditFile:
         place = int(np.searchsorted(first, np.uint64(id), side="right")) - 1
         if place < 0 or id >= int(after[place]):
             return None
-        if (place > 0 and int(after[place - 1]) > int(first[place])) or (
-            place + 1 < len(first) and int(first[place + 1]) < int(after[place])
-        ):
-            raise AuditError(f"the id {id} is among ids that two records of {self.path} have")
         return int(order[place]), id - int(first[place])
 
     def _id_range(self) -> str:
