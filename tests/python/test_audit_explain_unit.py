@@ -216,6 +216,7 @@ def test_a_registered_decoder_is_used(path: Path) -> None:
         del _decoders["Command"]
 
 
+@pytest.mark.measures
 def test_a_large_file_is_explained_at_once(tmp_path: Path) -> None:
     """Reported, with a wide margin on what a slow machine takes: the target is 2 s for 50-100 MB."""
     with audit.AuditWriter(tmp_path / "a") as writer:
