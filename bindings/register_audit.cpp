@@ -127,6 +127,18 @@ py::object sink_of(const py::object& writer) {
     return owned;
 }
 
+// Stands in for an emitter written in C++ in benches and tests: message k has the id k and names k - 1 as its cause.
+void drive(const py::object& sink, std::uint64_t messages, std::size_t payload_bytes) {
+    auto* receiver = static_cast<base::RecordSink*>(PyCapsule_GetPointer(sink.ptr(), base::kRecordSinkCapsule));
+    if (!receiver) throw py::error_already_set();
+    std::vector<std::byte> payload(payload_bytes);
+    for (std::uint64_t id = 1; id <= messages; ++id) {
+        if (payload_bytes >= sizeof id) audit::store(payload.data(), id);
+        const std::uint64_t cause = id - 1;
+        receiver->append(id, static_cast<std::int64_t>(id), 16, 1, std::span(&cause, id > 1 ? 1 : 0), payload);
+    }
+}
+
 void raise_damage(const audit::Damage& damage) {
     const py::object error = py::module_::import("fastmas.errors").attr("AuditError")(damage.what());
     error.attr("offset") = damage.offset;
@@ -204,6 +216,7 @@ void register_hashes(py::module_& area) {
         },
         py::arg("previous"), py::arg("block"), py::arg("count"), py::arg("root"));
     area.def("cpu_features", base::cpu_features);
+    area.def("drive", drive, py::arg("sink"), py::arg("messages"), py::arg("payload_bytes"));
 }
 
 }  // namespace
