@@ -1,8 +1,8 @@
 """How much does it cost to record a message, and what of it is the hash and what the disk?
 
 Small records (one cause, 32 bytes of payload) go through the sink as an emitter written in C++ calls it. The floors, in
-the same run: the same bytes through one `write()` a block, and the same bytes through SHA-256, which any hash chain over
-them must pay (`hashlib`, in large pieces: the least it can be).
+the same run: the same bytes through one `write()` a block, and the same bytes through SHA-256, which any hash chain
+over them must pay (`hashlib`, in large pieces: the least it can be).
 """
 
 from __future__ import annotations
