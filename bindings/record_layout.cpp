@@ -119,7 +119,14 @@ void throw_config_error(const std::string& text) {
 }
 
 std::string shown(PyObject* value) {
-    std::string text = py::repr(value).cast<std::string>();
+    std::string text;
+    try {
+        text = py::repr(value).cast<std::string>();
+    } catch (py::error_already_set& error) {
+        // An int of thousands of digits, or an object whose __repr__ fails: the text must come out all the same.
+        if (!error.matches(PyExc_Exception)) throw;
+        return std::string(Py_TYPE(value)->tp_name) + " (no repr)";
+    }
     constexpr std::size_t kLongest = 80;
     if (text.size() <= kLongest) return text;
     std::size_t end = kLongest;

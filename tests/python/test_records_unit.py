@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
+import pytest
 
+from fastmas.errors import ConfigError
 from fastmas.records import Record, f64, i64, u32
 
 
@@ -53,3 +56,13 @@ def test_pickle_and_copy() -> None:
         assert pickle.loads(pickle.dumps(tilt, protocol)) == tilt
     assert copy.copy(tilt) is tilt
     assert copy.deepcopy(tilt) is tilt
+
+
+def test_annotations_need_no_future_import() -> None:
+    source = "class Plain(Record):\n    x: i64\n    y: f64 = 2.0\n"
+    names: dict[str, Any] = {"Record": Record, "i64": i64, "f64": f64, "__name__": __name__}
+    exec(compile(source, "plain", "exec", dont_inherit=True), names)
+    assert names["Plain"](1).y == 2.0
+    late = "class Late(Record):\n    x: Defined\nDefined = None\n"
+    with pytest.raises((ConfigError, NameError)):
+        exec(compile(late, "late", "exec", dont_inherit=True), names)
