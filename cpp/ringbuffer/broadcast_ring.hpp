@@ -230,11 +230,13 @@ class BroadcastRing<Memory>::Subscriber {
         if (next_ == seen_ && refreshed_available() == 0) return nullptr;
         return ring_->slots_.at(next_);
     }
+    // The sequence that front() shows.
+    Sequence next_to_pop() const noexcept { return next_; }
     // Only after front() gave a record.
     void pop_front() noexcept { give_back(next_ + 1); }
 
     Sequence joined_at() const noexcept { return joined_at_; }
-    // Exact, and nothing in between is ever lost: received() == sequence read next - joined_at().
+    // Exact, and nothing in between is ever lost: received() == next_to_pop() - joined_at().
     std::int64_t received() const noexcept { return next_ - joined_at_; }
     // How far behind the producer this subscriber was; at capacity() the producer is stopped.
     std::int64_t lag() const noexcept { return std::max<std::int64_t>(0, ring_->published() - next_); }

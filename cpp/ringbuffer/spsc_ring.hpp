@@ -108,6 +108,9 @@ class SpscRing {
         return slots_.at(own.next);
     }
 
+    // The sequence that front() shows.
+    Sequence next_to_pop() const noexcept { return control_->consumer.next; }
+
     // Gives the slot that front() showed back to the producer; only after front() gave a record.
     void pop_front() noexcept { give_back(control_->consumer.next + 1); }
 

@@ -1,0 +1,342 @@
+// The docstrings of fastmas.ring. Their first line is the signature that inspect reads; their examples are run by a
+// test.
+#pragma once
+
+namespace fastmas::bindings::docs {
+
+inline constexpr const char* kSpscRing = R"(SpscRing(dtype, capacity)
+--
+
+A ring between one producer and one consumer.
+
+Every record that went in comes out once, whole and in order. A full ring refuses: nothing is ever dropped. Pushing and
+popping never wait, except in the plain verbs, which take ``timeout_s``.
+
+One thread pushes and one thread pops; they may be the same. The ring lives in this process.
+
+Parameters
+----------
+dtype : numpy.dtype or type[Record]
+    What a record is: anything that makes a numpy dtype of fixed size, or a Record class. In the second case `try_pop` and
+    `pop` give Records.
+capacity : int
+    How many records fit: a power of two >= 2.
+
+Raises
+------
+ConfigError
+    The capacity is no power of two, or the dtype holds Python objects.
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastmas.ring import SpscRing
+>>> TRADE = np.dtype([("ts_ns", "<i8"), ("price", "<i8")])
+>>> ring = SpscRing(TRADE, capacity=1024)
+>>> ring.push_many(np.array([(1, 100), (2, 101), (3, 99)], TRADE))
+3
+>>> ring.pop_many(max_records=2)["price"]
+array([100, 101])
+>>> ring.try_pop()["price"]
+np.int64(99)
+>>> ring.try_pop() is None
+True
+
+With a Record class, records come out as they went in:
+
+>>> from fastmas.records import Record, i64
+>>> class Tick(Record):
+...     ts_ns: i64
+...     price: i64
+>>> ticks = SpscRing(Tick, capacity=2)
+>>> ticks.try_push(Tick(1, 100)), ticks.try_push(Tick(2, 101)), ticks.try_push(Tick(3, 102))
+(True, True, False)
+>>> ticks.pop()
+Tick(ts_ns=1, price=100)
+)";
+
+inline constexpr const char* kTryPush = R"(try_push($self, record, /)
+--
+
+Push one record if it fits; never waits.
+
+Parameters
+----------
+record : Record, numpy row, or bytes-like
+    Bytes must have exactly the ring's record size.
+
+Returns
+-------
+bool
+    False when the ring is full; nothing has changed then.
+)";
+
+inline constexpr const char* kPush = R"(push($self, /, record, timeout_s=None)
+--
+
+Push one record, waiting until it fits.
+
+Parameters
+----------
+record : Record, numpy row, or bytes-like
+    As for `try_push`.
+timeout_s : float, optional
+    How long to wait at most; None waits until there is room or a signal handler raises.
+
+Raises
+------
+DeadlineError
+    The ring stayed full; the record was not pushed.
+)";
+
+inline constexpr const char* kPushMany = R"(push_many($self, /, records, timeout_s=0.0)
+--
+
+Push as many records as fit, in order.
+
+Parameters
+----------
+records : numpy.ndarray or bytes-like
+    A one-dimensional array of the ring's dtype (copied first when it is not contiguous), or whole records as bytes.
+timeout_s : float, optional
+    How long to wait at most for room for the rest; None waits until all are in.
+
+Returns
+-------
+int
+    How many went in; the others are still the caller's.
+)";
+
+inline constexpr const char* kTryPop = R"(try_pop($self, /)
+--
+
+Pop the oldest record; never waits.
+
+Returns
+-------
+Record, numpy row or scalar, or None
+    None when the ring is empty. What is returned owns its bytes.
+)";
+
+inline constexpr const char* kPop = R"(pop($self, /, timeout_s=None)
+--
+
+Pop the oldest record, waiting until there is one.
+
+Parameters
+----------
+timeout_s : float, optional
+    How long to wait at most; None waits until a record comes or a signal handler raises.
+
+Raises
+------
+DeadlineError
+    No record came.
+)";
+
+inline constexpr const char* kPopMany = R"(pop_many($self, /, max_records=None, out=None, *, timeout_s=0.0)
+--
+
+Pop up to `max_records` records, in order.
+
+Parameters
+----------
+max_records : int, optional
+    At most so many; by default as many as `out` or the ring can hold.
+out : numpy.ndarray, optional
+    A contiguous array of the ring's dtype to put them in, instead of a new one.
+timeout_s : float, optional
+    How long to wait at most for the first record; None waits until one comes.
+
+Returns
+-------
+numpy.ndarray
+    The records popped, possibly none; the beginning of `out` when that was given.
+)";
+
+inline constexpr const char* kBroadcastRing = R"(BroadcastRing(dtype, capacity)
+--
+
+A ring from one producer to any number of subscribers, each of which sees every record.
+
+Subscribers join and leave at any time. The producer never overwrites what a subscriber has not read: a full ring
+refuses, nothing is ever dropped, and `subscribers` shows who is behind.
+
+One thread publishes, and one thread uses each subscriber. At most 64 subscribers; the ring lives in this process.
+
+Parameters
+----------
+dtype : numpy.dtype or type[Record]
+    What a record is, as for `SpscRing`.
+capacity : int
+    How many records fit: a power of two >= 2.
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastmas.ring import BroadcastRing
+>>> feed = BroadcastRing(np.int64, capacity=4)
+>>> risk, audit = feed.subscribe("risk"), feed.subscribe("audit")
+>>> feed.publish_many(np.arange(6))
+4
+>>> risk.poll(max_records=3)
+array([0, 1, 2])
+>>> feed.subscribers
+{'risk': 1, 'audit': 4}
+>>> feed.try_publish(np.int64(4))
+False
+>>> audit.close()
+>>> feed.try_publish(np.int64(4))
+True
+>>> risk.poll()
+array([3, 4])
+)";
+
+inline constexpr const char* kTryPublish = R"(try_publish($self, record, /)
+--
+
+Publish one record if it fits; never waits.
+
+Parameters
+----------
+record : Record, numpy row, or bytes-like
+    Bytes must have exactly the ring's record size.
+
+Returns
+-------
+bool
+    False when a subscriber is a whole ring behind; nothing has changed then.
+)";
+
+inline constexpr const char* kPublish = R"(publish($self, /, record, timeout_s=None)
+--
+
+Publish one record, waiting until it fits.
+
+Parameters
+----------
+record : Record, numpy row, or bytes-like
+    As for `try_publish`.
+timeout_s : float, optional
+    How long to wait at most; None waits until there is room or a signal handler raises.
+
+Raises
+------
+DeadlineError
+    The ring stayed full; the text names the slowest subscriber. The record was not published.
+)";
+
+inline constexpr const char* kPublishMany = R"(publish_many($self, /, records, timeout_s=0.0)
+--
+
+Publish as many records as fit, in order.
+
+Parameters
+----------
+records : numpy.ndarray or bytes-like
+    A one-dimensional array of the ring's dtype (copied first when it is not contiguous), or whole records as bytes.
+timeout_s : float, optional
+    How long to wait at most for room for the rest; None waits until all are out.
+
+Returns
+-------
+int
+    How many were published; the others are still the caller's.
+)";
+
+inline constexpr const char* kSubscribe = R"(subscribe($self, name, /)
+--
+
+Join the ring: every record published from now on will be seen.
+
+Parameters
+----------
+name : str
+    For `subscribers` and error texts; no two subscribers have the same.
+
+Returns
+-------
+Subscriber
+    It stops the producer when it falls a whole ring behind, until it is closed.
+
+Raises
+------
+ConfigError
+    The name is taken, or the ring has 64 subscribers.
+)";
+
+inline constexpr const char* kSubscriber =
+    R"(A subscriber's side of a `BroadcastRing`, made by `BroadcastRing.subscribe`.
+
+It sees every record published between its join and its close, once, in order. Closing it, leaving its ``with`` block or
+dropping the last reference lets the producer go on without it.
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastmas.ring import BroadcastRing
+>>> feed = BroadcastRing(np.int64, capacity=8)
+>>> with feed.subscribe("risk") as risk:
+...     feed.publish(np.int64(7))
+...     print(risk.lag, risk.pop(), risk.lag, risk.received)
+1 7 0 1
+>>> feed.subscribers
+{}
+)";
+
+inline constexpr const char* kPoll = R"(poll($self, /, max_records=None, out=None, *, timeout_s=0.0)
+--
+
+Read up to `max_records` records, in order.
+
+Parameters
+----------
+max_records : int, optional
+    At most so many; by default as many as `out` or the ring can hold.
+out : numpy.ndarray, optional
+    A contiguous array of the ring's dtype to put them in, instead of a new one.
+timeout_s : float, optional
+    How long to wait at most for the first record; None waits until one comes.
+
+Returns
+-------
+numpy.ndarray
+    The records read, possibly none; the beginning of `out` when that was given.
+)";
+
+inline constexpr const char* kSubscriberTryPop = R"(try_pop($self, /)
+--
+
+Read the next record; never waits.
+
+Returns
+-------
+Record, numpy row or scalar, or None
+    None when all has been read. What is returned owns its bytes.
+)";
+
+inline constexpr const char* kSubscriberPop = R"(pop($self, /, timeout_s=None)
+--
+
+Read the next record, waiting until there is one.
+
+Parameters
+----------
+timeout_s : float, optional
+    How long to wait at most; None waits until a record comes or a signal handler raises.
+
+Raises
+------
+DeadlineError
+    No record came.
+ConfigError
+    The subscriber is closed, or was closed while this call waited.
+)";
+
+inline constexpr const char* kClose = R"(close($self, /)
+--
+
+Leave the ring; the producer no longer waits for this subscriber. Closing twice does nothing.
+)";
+
+}  // namespace fastmas::bindings::docs

@@ -1,0 +1,118 @@
+// What a ring holds, and how records get from Python objects into its slots and back.
+//
+// A ring is made for a Record class or for a numpy dtype. Records of the class, rows and arrays of the dtype, and plain
+// bytes of the right length go in; what comes out owns its bytes: nothing ever refers to a slot, which the next lap
+// overwrites.
+#pragma once
+
+#include <Python.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "record_object.hpp"
+
+namespace fastmas::bindings {
+
+struct RingFormat {
+    PyTypeObject* record_type = nullptr;  // owned; nullptr for a ring of a plain dtype
+    PyObject* dtype = nullptr;            // owned
+    std::int64_t slot_bytes = 0;
+
+    RingFormat() = default;
+    RingFormat(RingFormat&& other) noexcept;
+    RingFormat& operator=(RingFormat&&) = delete;
+    ~RingFormat();
+
+    // From what the caller gave as dtype; false with ConfigError set.
+    bool read(PyObject* layout);
+
+    // What errors and repr call it: the Record class's name, or the dtype. A new reference.
+    PyObject* description() const;
+
+    // An owning object made of a slot's bytes: a Record, a numpy row or a numpy scalar. A new reference.
+    PyObject* to_python(const std::byte* slot) const {
+        return record_type != nullptr ? record_from_bytes(record_type, slot) : to_numpy(slot);
+    }
+
+    // A new array of the ring's dtype, its contents not set.
+    PyObject* new_array(std::int64_t records) const;
+
+  private:
+    PyObject* to_numpy(const std::byte* slot) const;
+};
+
+// The bytes of one record that a caller handed in; keeps its buffer while it lives.
+class RecordBytes {
+  public:
+    RecordBytes() = default;
+    RecordBytes(const RecordBytes&) = delete;
+    RecordBytes& operator=(const RecordBytes&) = delete;
+    ~RecordBytes() {
+        if (view_.obj != nullptr) PyBuffer_Release(&view_);
+    }
+
+    // False with ConfigError set when `object` is no record of this format.
+    bool read(const RingFormat& format, PyObject* object) {
+        if (Py_TYPE(object) == format.record_type) [[likely]] {
+            data_ = record_data(object);
+            return true;
+        }
+        return read_other(format, object);
+    }
+    const std::byte* data() const { return data_; }
+
+  private:
+    bool read_other(const RingFormat& format, PyObject* object);
+
+    const std::byte* data_ = nullptr;
+    Py_buffer view_{};
+};
+
+// The bytes of many records, one after the other; keeps their owner while it lives. An array that is not contiguous is
+// copied first.
+class BatchBytes {
+  public:
+    BatchBytes() = default;
+    BatchBytes(const BatchBytes&) = delete;
+    BatchBytes& operator=(const BatchBytes&) = delete;
+    ~BatchBytes() {
+        if (view_.obj != nullptr) PyBuffer_Release(&view_);
+        Py_XDECREF(array_);
+    }
+
+    bool read(const RingFormat& format, PyObject* records);
+    const std::byte* data() const { return data_; }
+    std::int64_t count() const { return count_; }
+
+  private:
+    const std::byte* data_ = nullptr;
+    std::int64_t count_ = 0;
+    PyObject* array_ = nullptr;
+    Py_buffer view_{};
+};
+
+// Where a batch is popped to: an array of the caller's, or a new one.
+class BatchTarget {
+  public:
+    BatchTarget() = default;
+    BatchTarget(const BatchTarget&) = delete;
+    BatchTarget& operator=(const BatchTarget&) = delete;
+    ~BatchTarget() { Py_XDECREF(array_); }
+
+    // `max_records` and `out` as the caller gave them, nullptr or None when not; `most` when neither is given.
+    bool read(const RingFormat& format, PyObject* max_records, PyObject* out, std::int64_t most);
+    std::int64_t max() const { return max_; }
+
+    // Where `records` (<= max()) can be written; nullptr with an exception set when memory runs out.
+    std::byte* reserve(const RingFormat& format, std::int64_t records);
+
+    // The array of the first `taken` records: a new reference.
+    PyObject* result(const RingFormat& format, std::int64_t taken);
+
+  private:
+    PyObject* array_ = nullptr;
+    std::int64_t max_ = 0;
+};
+
+}  // namespace fastmas::bindings
