@@ -200,6 +200,7 @@ def test_the_encoding_is_pinned() -> None:
     )  # fmt: skip
 
 
+@pytest.mark.measures
 def test_messages_leak_no_references() -> None:
     def work() -> None:
         o = Observation(1, 2, {"x": np.arange(3.0), "y": 1.0})
