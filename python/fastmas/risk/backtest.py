@@ -61,7 +61,7 @@ def kupiec(breaches: int, observations: int, level: float = 0.99) -> LikelihoodR
     >>> kupiec(10, 1000).statistic
     0.0
     >>> round(kupiec(20, 1000).p_value, 4)
-    0.0047
+    0.0051
     """
     if observations < 1 or not 0 <= breaches <= observations:
         raise ConfigError(
