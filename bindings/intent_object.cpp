@@ -173,8 +173,18 @@ PyMethodDef intent_methods[] = {
     {}};
 
 PyType_Slot intent_slots[] = {
-    {Py_tp_doc, const_cast<char*>("Intent(ts_ns, targets, valid_until_ns=0)\n--\n\nTarget holdings in lots, one atomic "
-                                  "basket; binds nobody until it is committed.")},
+    {Py_tp_doc,
+     const_cast<char*>("Intent(ts_ns, targets, valid_until_ns=0)\n--\n\n"
+                       "Target holdings in lots, one atomic basket; binds nobody until it is committed.\n\n"
+                       "Parameters\n----------\n"
+                       "ts_ns : int\n    When it was decided.\n"
+                       "targets : mapping of instrument to lots\n    Kept sorted by instrument, read-only.\n"
+                       "valid_until_ns : int, default 0\n    After this it commits as expired; 0 is never.\n\n"
+                       "Examples\n--------\n"
+                       ">>> from fastmas.messages import Intent\n"
+                       ">>> intent = Intent(1_000, {9: -5, 7: 10})\n"
+                       ">>> dict(intent.targets), Intent.from_bytes(intent.to_bytes()) == intent\n"
+                       "({7: 10, 9: -5}, True)")},
     {Py_tp_new, as_slot(construct_from_tuple)},
     {Py_tp_dealloc, as_slot(dealloc_intent)},
     {Py_tp_repr, as_slot(repr_intent)},
@@ -201,9 +211,16 @@ PyMethodDef committed_methods[] = {
     {}};
 
 PyType_Slot committed_slots[] = {
-    {Py_tp_doc,
-     const_cast<char*>(
-         "Committed(index, time_ns, intent)\n--\n\nAn intent at its place in the log, the same on every replica.")},
+    {Py_tp_doc, const_cast<char*>("Committed(index, time_ns, intent)\n--\n\n"
+                                  "An intent at its place in the log, the same on every replica.\n\n"
+                                  "Parameters\n----------\n"
+                                  "index : int\n    How many commands were applied with this one.\n"
+                                  "time_ns : int\n    The log's time, which never decreases.\n"
+                                  "intent : Intent\n\n"
+                                  "Examples\n--------\n"
+                                  ">>> from fastmas.messages import Committed, Intent\n"
+                                  ">>> Committed(3, 2_000, Intent(1_000, {7: 10})).intent.targets[7]\n"
+                                  "10")},
     {Py_tp_new, as_slot(construct_from_tuple)},
     {Py_tp_dealloc, as_slot(dealloc_committed)},
     {Py_tp_repr, as_slot(repr_committed)},

@@ -208,18 +208,28 @@ PyMethodDef methods[] = {
     {"__reduce__", message_reduce, METH_NOARGS, nullptr},
     {}};
 
-PyType_Slot slots[] = {{Py_tp_doc, const_cast<char*>("Observation(instrument, ts_ns, values)\n--\n\nWhat a perception "
-                                                     "agent saw of one instrument at one instant.")},
-                       {Py_tp_new, as_slot(construct_from_tuple)},
-                       {Py_tp_dealloc, as_slot(dealloc)},
-                       {Py_tp_repr, as_slot(repr)},
-                       {Py_tp_hash, as_slot(message_hash)},
-                       {Py_tp_richcompare, as_slot(message_compare)},
-                       {Py_tp_getset, getters},
-                       {Py_tp_methods, methods},
-                       {Py_mp_subscript, as_slot(subscript)},
-                       {Py_sq_contains, as_slot(contains)},
-                       {0, nullptr}};
+PyType_Slot slots[] = {
+    {Py_tp_doc, const_cast<char*>("Observation(instrument, ts_ns, values)\n--\n\n"
+                                  "What a perception agent saw of one instrument at one instant.\n\n"
+                                  "Parameters\n----------\n"
+                                  "instrument : int\n"
+                                  "ts_ns : int\n"
+                                  "values : mapping of name to float or array\n    Copied, read-only.\n\n"
+                                  "Examples\n--------\n"
+                                  ">>> from fastmas.messages import Observation\n"
+                                  ">>> seen = Observation(7, 1_000, {\"mid\": 101.5})\n"
+                                  ">>> seen[\"mid\"], \"spread\" in seen\n"
+                                  "(101.5, False)")},
+    {Py_tp_new, as_slot(construct_from_tuple)},
+    {Py_tp_dealloc, as_slot(dealloc)},
+    {Py_tp_repr, as_slot(repr)},
+    {Py_tp_hash, as_slot(message_hash)},
+    {Py_tp_richcompare, as_slot(message_compare)},
+    {Py_tp_getset, getters},
+    {Py_tp_methods, methods},
+    {Py_mp_subscript, as_slot(subscript)},
+    {Py_sq_contains, as_slot(contains)},
+    {0, nullptr}};
 
 PyType_Spec spec{"fastmas._core.kernel.Observation", sizeof(ObservationObject), 0,
                  Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, slots};

@@ -241,7 +241,14 @@ void register_types(py::module_& module) {
         "A message of fixed layout, declared by annotations.\n\n"
         "Records are immutable. Two are equal when they are of one class and their bytes are equal: a NaN equals "
         "itself,\n"
-        "0.0 does not equal -0.0. The hash is the same in every process.";
+        "0.0 does not equal -0.0. The hash is the same in every process.\n\n"
+        "Examples\n--------\n"
+        ">>> from fastmas.records import Record, f64, i64\n"
+        ">>> class Tilt(Record):\n"
+        "...     ts_ns: i64\n"
+        "...     weight: f64 = 1.0\n"
+        ">>> Tilt(5), Tilt.from_bytes(bytes(Tilt(5))) == Tilt(5), Tilt.dtype.itemsize\n"
+        "(Tilt(ts_ns=5, weight=1.0), True, 16)";
     const py::object base = meta("Record", py::make_tuple(methods), body);
     module.attr("RecordBase") = methods;
     module.attr("RecordMeta") = meta;

@@ -86,6 +86,14 @@ class Agent:
         How long after its input the agent's output leaves, in virtual time.
     initial_parameters : array_like of float or None
         The agent's parameter vector before the first review; None means it has none.
+
+    Examples
+    --------
+    >>> from fastmas.agent import Reasoning
+    >>> class MeanReversion(Reasoning):
+    ...     latency_ns = 1_000
+    >>> MeanReversion().name, MeanReversion().stage, MeanReversion().latency_ns
+    ('mean_reversion', 'Reasoning', 1000)
     """
 
     join: bool = False
@@ -129,7 +137,18 @@ class Agent:
 
 
 class Perception(Agent):
-    """Gathers and cleans market data: define `perceive(record, ctx)`, or `perceive_many(records, ctx)` for slices."""
+    """Gathers and cleans market data: define `perceive(record, ctx)`, or `perceive_many(records, ctx)` for slices.
+
+    Examples
+    --------
+    >>> from fastmas.agent import Perception
+    >>> from fastmas.messages import Observation, Quote
+    >>> class Mid(Perception):
+    ...     def perceive(self, quote, ctx):
+    ...         return Observation(quote.instrument, quote.ts_ns, {"mid": (quote.bid + quote.ask) / 2})
+    >>> Mid().perceive(Quote(ts_ns=1, instrument=7, bid=99, ask=101), None)["mid"]
+    100.0
+    """
 
     stage = "Perception"
     method = "perceive"
@@ -140,7 +159,18 @@ class Perception(Agent):
 
 
 class Reasoning(Agent):
-    """Builds risk models and strategy signals out of observations."""
+    """Builds risk models and strategy signals out of observations.
+
+    Examples
+    --------
+    >>> from fastmas.agent import Reasoning
+    >>> from fastmas.messages import Observation, Signal
+    >>> class AboveHundred(Reasoning):
+    ...     def reason(self, observation, ctx):
+    ...         return Signal(observation.instrument, observation.ts_ns, 1.0 if observation["mid"] > 100 else -1.0)
+    >>> AboveHundred().reason(Observation(7, 1, {"mid": 101.0}), None).score
+    1.0
+    """
 
     stage = "Reasoning"
     method = "reason"
@@ -150,7 +180,18 @@ class Reasoning(Agent):
 
 
 class Decision(Agent):
-    """Combines signals into one intent: target holdings in lots."""
+    """Combines signals into one intent: target holdings in lots.
+
+    Examples
+    --------
+    >>> from fastmas.agent import Decision
+    >>> from fastmas.messages import Intent, Signal
+    >>> class OneLot(Decision):
+    ...     def decide(self, signal, ctx):
+    ...         return Intent(signal.ts_ns, {signal.instrument: 1 if signal.score > 0 else 0})
+    >>> dict(OneLot().decide(Signal(7, 1, 0.5), None).targets)
+    {7: 1}
+    """
 
     stage = "Decision"
     method = "decide"
@@ -160,7 +201,22 @@ class Decision(Agent):
 
 
 class Action(Agent):
-    """Turns what was committed into orders. Runs on every replica, on integers, without random numbers."""
+    """Turns what was committed into orders. Runs on every replica, on integers, without random numbers.
+
+    Examples
+    --------
+    >>> from fastmas.agent import Action
+    >>> from fastmas.messages import BUY, SELL, Committed, Intent, Order
+    >>> class Flatten(Action):
+    ...     def act(self, committed, ctx):
+    ...         held = {i: ctx.holding(i) for i in committed.intent.targets}
+    ...         return [Order(i, SELL if lots > 0 else BUY, abs(lots)) for i, lots in held.items() if lots]
+    >>> class Books:
+    ...     def holding(self, instrument):
+    ...         return 5
+    >>> Flatten().act(Committed(1, 10, Intent(10, {7: 0})), Books())[0].quantity
+    5
+    """
 
     stage = "Action"
     method = "act"
@@ -207,15 +263,61 @@ def perception(function: Callable[[Any, Context], Any], **options: Any) -> Perce
 
 
 def reasoning(function: Callable[[Any, Context], Any], **options: Any) -> Reasoning:
-    """Make a reasoning agent of a function `(observation, ctx) -> Signal`; options as in `perception`."""
+    """Make a reasoning agent of a function `(observation, ctx) -> Signal`.
+
+    Parameters
+    ----------
+    function : callable
+    **options
+        As in `perception`.
+
+    Examples
+    --------
+    >>> import fastmas as fm
+    >>> def distance(seen, ctx):
+    ...     return fm.Signal(seen.instrument, seen.ts_ns, seen["mid"] - 100)
+    >>> agent = fm.reasoning(distance)
+    >>> agent.reason(fm.Observation(7, 1, {"mid": 101.0}), None).score
+    1.0
+    """
     return _from_function(Reasoning, function, options)  # type: ignore[no-any-return]
 
 
 def decision(function: Callable[[Any, Context], Any], **options: Any) -> Decision:
-    """Make a decision agent of a function `(signal, ctx) -> Intent`; options as in `perception`."""
+    """Make a decision agent of a function `(signal, ctx) -> Intent`.
+
+    Parameters
+    ----------
+    function : callable
+    **options
+        As in `perception`.
+
+    Examples
+    --------
+    >>> import fastmas as fm
+    >>> agent = fm.decision(lambda signal, ctx: fm.Intent(signal.ts_ns, {signal.instrument: 1}), name="one_lot")
+    >>> agent.name, agent.decide(fm.Signal(7, 1, 0.5), None).targets[7]
+    ('one_lot', 1)
+    """
     return _from_function(Decision, function, options)  # type: ignore[no-any-return]
 
 
 def action(function: Callable[[Any, Any], Any], **options: Any) -> Action:
-    """Make an action agent of a function `(committed, ctx) -> Order | Cancel | Replace`; options as in `perception`."""
+    """Make an action agent of a function `(committed, ctx) -> Order | Cancel | Replace`.
+
+    Parameters
+    ----------
+    function : callable
+    **options
+        As in `perception`.
+
+    Examples
+    --------
+    >>> import fastmas as fm
+    >>> def buyer(committed, ctx):
+    ...     return [fm.Order(i, fm.BUY, lots) for i, lots in committed.intent.targets.items()]
+    >>> agent = fm.action(buyer)
+    >>> agent.act(fm.Committed(1, 10, fm.Intent(10, {7: 3})), None)[0].quantity
+    3
+    """
     return _from_function(Action, function, options)  # type: ignore[no-any-return]

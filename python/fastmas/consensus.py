@@ -322,6 +322,13 @@ class Agreement:
         Whose it was.
     trace : tuple
         The messages it took, as in `Cluster.trace`.
+
+    Examples
+    --------
+    >>> from fastmas.consensus import agree
+    >>> agreement = agree({"risk": [0.5, 1.0], "strategy": [0.4, 1.0]}, seed=7)
+    >>> agreement.proposer in ("risk", "strategy"), agreement.theta.shape
+    (True, (2,))
     """
 
     theta: NDArray[Any]

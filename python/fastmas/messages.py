@@ -83,6 +83,12 @@ class Bar(Record):
     """Open, high, low and close of one instrument over one session; known at `ts_ns`, its close.
 
     Columns that the data do not have are zero, and `flags` says which there are (see `BarFlag`).
+
+    Examples
+    --------
+    >>> bar = Bar(ts_ns=1_000, instrument=7, close=101_500)
+    >>> bar.close, BarFlag(bar.flags), len(bytes(bar))
+    (101500, <BarFlag: 0>, 56)
     """
 
     ts_ns: i64
@@ -96,7 +102,14 @@ class Bar(Record):
 
 
 class Quote(Record):
-    """Best bid and ask of one instrument."""
+    """Best bid and ask of one instrument.
+
+    Examples
+    --------
+    >>> quote = Quote(ts_ns=1_000, instrument=7, bid=101_400, ask=101_600)
+    >>> quote.ask - quote.bid
+    200
+    """
 
     ts_ns: i64
     instrument: u32
@@ -107,7 +120,13 @@ class Quote(Record):
 
 
 class Trade(Record):
-    """A trade seen on the market; `side` is the aggressor's (1 buy, -1 sell, 0 unknown)."""
+    """A trade seen on the market; `side` is the aggressor's (1 buy, -1 sell, 0 unknown).
+
+    Examples
+    --------
+    >>> Trade(ts_ns=1_000, instrument=7, side=BUY, price=101_500, quantity=300)
+    Trade(ts_ns=1000, instrument=7, side=1, price=101500, quantity=300)
+    """
 
     ts_ns: i64
     instrument: u32
@@ -120,6 +139,11 @@ class Signal(Record):
     """A reasoning agent's view of one instrument: positive is long; the scale is the agent's to state.
 
     `source` tells views apart where a decision hears several; the numbers are the strategy's own.
+
+    Examples
+    --------
+    >>> Signal(instrument=7, ts_ns=1_000, score=0.5)
+    Signal(instrument=7, ts_ns=1000, score=0.5, source=0)
     """
 
     instrument: u32
@@ -132,6 +156,13 @@ class Order(Record):
     """An order as it goes to a venue; `ts_ns` is when it was decided.
 
     An action agent may leave `client_order_id` and `ts_ns` at zero: the replica fills them in from the commit.
+
+    Examples
+    --------
+    >>> Order(instrument=7, side=BUY, quantity=300).kind == OrderKind.MARKET
+    True
+    >>> Order(7, SELL, 300, OrderKind.LIMIT, limit_price=102_000, client_order_id=1, ts_ns=1_000).limit_price
+    102000
     """
 
     instrument: u32
@@ -145,14 +176,26 @@ class Order(Record):
 
 
 class Cancel(Record):
-    """Take back what is left of an order."""
+    """Take back what is left of an order.
+
+    Examples
+    --------
+    >>> Cancel(client_order_id=1, ts_ns=2_000)
+    Cancel(client_order_id=1, ts_ns=2000)
+    """
 
     client_order_id: u64
     ts_ns: i64 = 0
 
 
 class Replace(Record):
-    """Change the quantity or limit price of an order that rests."""
+    """Change the quantity or limit price of an order that rests.
+
+    Examples
+    --------
+    >>> Replace(client_order_id=1, quantity=200, limit_price=101_900)  # 200 in all, what is filled included
+    Replace(client_order_id=1, quantity=200, limit_price=101900, ts_ns=0)
+    """
 
     client_order_id: u64
     quantity: i64
@@ -161,7 +204,14 @@ class Replace(Record):
 
 
 class Fill(Record):
-    """An execution: `quantity` lots at `price`; `fee` and `slippage` in millionths of the currency unit."""
+    """An execution: `quantity` lots at `price`; `fee` and `slippage` in millionths of the currency unit.
+
+    Examples
+    --------
+    >>> fill = Fill(1, 1, 2_000, 7, side=BUY, price=101_500, quantity=300, fee=15_225_000)
+    >>> fill.fee / 1_000_000  # 5 basis points of 300 × 101.50
+    15.225
+    """
 
     execution_id: u64
     client_order_id: u64
@@ -175,7 +225,14 @@ class Fill(Record):
 
 
 class OrderUpdate(Record):
-    """What a venue says of an order that it did not fill; `status` is an `OrderStatus`, `reason` a `RejectReason`."""
+    """What a venue says of an order that it did not fill; `status` is an `OrderStatus`, `reason` a `RejectReason`.
+
+    Examples
+    --------
+    >>> update = OrderUpdate(1, 2_000, 7, OrderStatus.REJECTED, RejectReason.DUPLICATE)
+    >>> OrderStatus(update.status).name, RejectReason(update.reason).name
+    ('REJECTED', 'DUPLICATE')
+    """
 
     client_order_id: u64
     ts_ns: i64
@@ -185,12 +242,24 @@ class OrderUpdate(Record):
 
 
 class Wakeup(Record):
-    """Returned by a stage that wants its `on_wakeup` called at `at_ns`."""
+    """Returned by a stage that wants its `on_wakeup` called at `at_ns`.
+
+    Examples
+    --------
+    >>> Wakeup(at_ns=5_000)
+    Wakeup(at_ns=5000)
+    """
 
     at_ns: i64
 
 
 class Review(Record):
-    """Returned by a decision agent: let all agents' parameters settle again, and fix them through the log."""
+    """Returned by a decision agent: let all agents' parameters settle again, and fix them through the log.
+
+    Examples
+    --------
+    >>> Review(ts_ns=5_000)
+    Review(ts_ns=5000)
+    """
 
     ts_ns: i64

@@ -46,9 +46,7 @@ class _Basket:
         self.spends += order.side * _value(books, books.portfolio.index[instrument], lots, limit_price)
 
 
-def refusal(
-    books: Books, orders: Sequence[Order], replaced: Sequence[WorkingOrder], decided_ns: int
-) -> str | None:
+def refusal(books: Books, orders: Sequence[Order], replaced: Sequence[WorkingOrder], decided_ns: int) -> str | None:
     """The rule that a basket breaks, in words; None when it may pass.
 
     Parameters

@@ -37,6 +37,13 @@ class Limits:
         Cash that must be left when everything in flight has filled at its mark.
     allow_short : bool
         Whether a position may be below zero.
+
+    Examples
+    --------
+    >>> from fastmas.replica import Limits
+    >>> limits = Limits(max_leverage_bps=15_000, allow_short=False)  # one and a half times the equity, long only
+    >>> limits.max_leverage_bps, limits.max_orders
+    (15000, None)
     """
 
     max_position_lots: int | None = None
