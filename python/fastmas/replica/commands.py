@@ -395,11 +395,7 @@ def _read_open(reader: Reader) -> Open:
 
 
 def _read_intent(reader: Reader) -> Intent:
-    data = reader.raw(reader.left)
-    intent = Intent.from_bytes(data)
-    if intent.to_bytes() != data:
-        raise ConfigError("an intent is not in its canonical encoding; encode it with Intent.to_bytes")
-    return intent
+    return Intent.from_bytes(reader.raw(reader.left))
 
 
 def read_reports(reader: Reader) -> tuple[Fill | OrderUpdate, ...]:
@@ -410,11 +406,7 @@ def read_reports(reader: Reader) -> tuple[Fill | OrderUpdate, ...]:
         if tag not in (1, 2):
             raise ConfigError(f"a report is a Fill (1) or an OrderUpdate (2), got {tag}")
         kind: Any = Fill if tag == 1 else OrderUpdate
-        data = reader.raw(kind.dtype.itemsize)
-        report = kind.from_bytes(data)
-        if bytes(report) != data:
-            raise ConfigError(f"a {kind.__name__} has bytes other than zero in its padding: damaged")
-        reports.append(report)
+        reports.append(kind.from_bytes(reader.raw(kind.dtype.itemsize)))
     return tuple(reports)
 
 

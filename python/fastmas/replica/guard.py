@@ -13,13 +13,22 @@ from collections.abc import Iterable, Sequence
 
 from fastmas.messages import BUY, Order
 from fastmas.replica.books import Books
-from fastmas.replica.orders import WorkingOrder
+from fastmas.replica.orders import REPLACE_REQUESTED, WorkingOrder
 
 __all__ = ["refusal"]
 
 
 def _value(books: Books, column: int, lots: int, limit_price: int) -> int:
     return lots * (limit_price or books.portfolio.marks[column]) * books.portfolio.multipliers[column]
+
+
+def _spends(books: Books, working: WorkingOrder) -> int:
+    """Cash that an order in flight takes when it fills; negative for what a sale brings."""
+    order, limit_price = working.order, working.limit_price
+    if working.request == REPLACE_REQUESTED:
+        # Which of the two prices will hold is not known: the dearer one to buy, the cheaper one to sell.
+        limit_price = (max if order.side == BUY else min)(limit_price, working.new_limit_price)
+    return int(order.side) * _value(books, books.portfolio.index[order.instrument], working.in_flight, limit_price)
 
 
 class _Basket:
@@ -33,17 +42,18 @@ class _Basket:
         self.spends = 0
         self.count = 0
         for order in orders:
-            self._add(books, order, order.quantity, order.limit_price)
+            self._add(order, order.quantity)
+            column = books.portfolio.index[order.instrument]
+            self.spends += order.side * _value(books, column, order.quantity, order.limit_price)
         for working in replaced:
-            before = books.orders.working[working.order.client_order_id].in_flight
-            self._add(books, working.order, working.in_flight - before, working.new_limit_price)
+            before = books.orders.working[working.order.client_order_id]
+            self._add(working.order, working.in_flight - before.in_flight)
+            self.spends += _spends(books, working) - _spends(books, before)
 
-    def _add(self, books: Books, order: Order, lots: int, limit_price: int) -> None:
+    def _add(self, order: Order, lots: int) -> None:
         self.count += 1
-        instrument = order.instrument
         side = self.buys if order.side == BUY else self.sells
-        side[instrument] = side.get(instrument, 0) + lots
-        self.spends += order.side * _value(books, books.portfolio.index[instrument], lots, limit_price)
+        side[order.instrument] = side.get(order.instrument, 0) + lots
 
 
 def refusal(books: Books, orders: Sequence[Order], replaced: Sequence[WorkingOrder], decided_ns: int) -> str | None:
@@ -151,10 +161,7 @@ def _cash_refusal(books: Books, basket: _Basket) -> str | None:
     if least is None or basket.spends <= 0:
         return None
     cash = books.ledger.projected("cash", books.currency) - basket.spends
-    for working in books.orders.working.values():
-        order = working.order
-        column = books.portfolio.index[order.instrument]
-        cash -= order.side * _value(books, column, working.in_flight, max(working.limit_price, working.new_limit_price))
+    cash -= sum(_spends(books, working) for working in books.orders.working.values())
     if cash < least:
         return f"cash: {cash} millionths would be left once everything in flight has filled, the least is {least}"
     return None
