@@ -11,7 +11,7 @@ All legs move together or none does: delivery against payment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -93,6 +93,9 @@ class SettlementContract:
             transfers = tuple([ledger.pending(*leg, deadline_ns) for leg in legs])
         return cls(name, legs, due_ns, deadline_ns, ContractState.PENDING, transfers)
 
+    def _ended(self, state: ContractState) -> SettlementContract:
+        return SettlementContract(self.name, self.legs, self.due_ns, self.deadline_ns, state)
+
     def _require_pending(self, verb: str) -> None:
         if self.state is not ContractState.PENDING:
             raise LedgerError(f"contract {self.name} is {self.state.name.lower()}; only a pending one can be {verb}")
@@ -103,7 +106,7 @@ class SettlementContract:
         with ledger.atomic():
             for transfer in self.transfers:
                 ledger.post(transfer)
-        return replace(self, state=ContractState.POSTED, transfers=())
+        return self._ended(ContractState.POSTED)
 
     def void(self, ledger: Ledger) -> SettlementContract:
         """Release every leg: the trade did not happen."""
@@ -111,7 +114,7 @@ class SettlementContract:
         with ledger.atomic():
             for transfer in self.transfers:
                 ledger.void(transfer)
-        return replace(self, state=ContractState.VOIDED, transfers=())
+        return self._ended(ContractState.VOIDED)
 
     def expire(self, ledger: Ledger, now_ns: int) -> SettlementContract:
         """Release every leg because the deadline has passed."""
@@ -122,4 +125,4 @@ class SettlementContract:
         with ledger.atomic():
             for transfer in self.transfers:
                 ledger.expire(transfer, now_ns)
-        return replace(self, state=ContractState.EXPIRED, transfers=())
+        return self._ended(ContractState.EXPIRED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import pytest
@@ -76,8 +76,9 @@ def update(order: Order, status: OrderStatus, reason: int = 0, ts_ns: int = 2) -
     )
 
 
-def replay(entries: Iterable[Entry], build: Callable[[], TradingState] = TradingState) -> TradingState:
-    state = build()
+def replay(entries: Iterable[Entry], actions: Any = None) -> TradingState:
+    """Another replica, fed the same log."""
+    state = TradingState(actions)
     for entry in entries:
         state.apply(entry)
     return state

@@ -8,7 +8,7 @@ import pytest
 from replica_log import CAPITAL, Log, refused, update
 
 from fastmas.errors import AgentError, ConfigError
-from fastmas.messages import BUY, Cancel, Order, OrderKind, OrderStatus, Replace, Wakeup
+from fastmas.messages import BUY, Cancel, Order, OrderKind, OrderStatus, RejectReason, Replace, Wakeup
 from fastmas.replica import AtMarket, Limits, TradingState, commands
 
 
@@ -142,6 +142,32 @@ def test_cancel_and_replace() -> None:
     assert log.state.counters["cancels"] == 1 and log.state.counters["replaces"] == 2
 
 
+def test_requests_queue_up_and_are_answered_in_their_order() -> None:
+    sent: list[Any] = [limit_order()]
+    log = Log(actions=Scripted(act=lambda ctx: sent[0]))
+    (order,) = log.intend({1: 1}).orders
+    mine = order.client_order_id
+    for request, in_flight in [(Replace(mine, 30), 30), (Replace(mine, 20, 9_500), 30), (Cancel(mine), 30)]:
+        sent[0] = request
+        assert log.intend({1: 1}).status == "accepted" and log.state.position(1) == in_flight
+    log.report(update(order, OrderStatus.REPLACED))
+    assert log.state.position(1) == 30, "the first is taken, the second may be"
+    log.report(log.fill(order, 9_000, 25), update(order, OrderStatus.REJECTED, RejectReason.BAD_QUANTITY))
+    assert log.state.position(1) == 30, "20 was too few, 30 stands"
+    log.report(update(order, OrderStatus.CANCELLED))
+    assert log.state.position(1) == log.state.holding(1) == 25 and log.state.orders_in_flight == ()
+
+
+def test_a_replacement_to_less_than_has_filled_meanwhile_ends_the_order() -> None:
+    sent: list[Any] = [limit_order()]
+    log = Log(actions=Scripted(act=lambda ctx: sent[0]))
+    (order,) = log.intend({1: 1}).orders
+    sent[0] = Replace(order.client_order_id, 4)
+    log.intend({1: 1})
+    log.report(log.fill(order, 9_000, 4), update(order, OrderStatus.REPLACED))
+    assert log.state.position(1) == 4 and log.state.orders_in_flight == ()
+
+
 def test_requests_for_orders_that_are_not_there_reject_the_basket() -> None:
     sent: list[Any] = [limit_order()]
     log = Log(actions=Scripted(act=lambda ctx: sent[0]))
@@ -153,14 +179,24 @@ def test_requests_for_orders_that_are_not_there_reject_the_basket() -> None:
         (Replace(77, 5, 1), "order 77 cannot be replaced: it is not in flight"),
         (Replace(mine, 4, 1), f"order {mine} cannot be replaced: 4 lots have filled and its new quantity counts them, "
                               "got 4; cancel it instead"),
-        (Replace(mine, 9, 0), f"order {mine} cannot be replaced: a limit order keeps a limit price > 0 and a market "
-                              "order has none, got 0"),
+        (Replace(mine, 9, -1), f"order {mine} cannot be replaced: a limit price is > 0, or 0 to keep it, and a market "
+                               "order has none, got -1"),
         ((Cancel(mine), Replace(mine, 9, 1)), "one basket may cancel or replace an order once, got orders "
                                               f"[{mine}, {mine}]"),
     ]:  # fmt: skip
         sent[0] = request
         reply = log.intend({1: 1})
         assert (reply.status, reply.reason) == ("rejected", reason)
+
+
+def test_a_replacement_that_filled_and_is_then_refused_ends_the_order() -> None:
+    sent: list[Any] = [limit_order()]
+    log = Log(actions=Scripted(act=lambda ctx: sent[0]))
+    (order,) = log.intend({1: 1}).orders
+    sent[0] = Replace(order.client_order_id, 30)
+    log.intend({1: 1})
+    log.report(log.fill(order, 9_000, 25), update(order, OrderStatus.REJECTED, RejectReason.BAD_QUANTITY))
+    assert log.state.position(1) == 25 and log.state.orders_in_flight == ()
 
 
 def test_a_report_lets_an_action_answer() -> None:
@@ -207,7 +243,7 @@ def test_the_context_of_an_action() -> None:
 
     def look(ctx: Any) -> None:
         seen.update(now=ctx.now_ns, cash=ctx.cash, equity=ctx.equity, mark=ctx.mark(1), theta=ctx.parameters["a"][0])
-        with pytest.raises(AttributeError, match=r"has now_ns, .* and mark, not 'rng'; what a replica does"):
+        with pytest.raises(AttributeError, match=r"has now_ns, .* and orders_in_flight, not 'rng'; what a replica"):
             _ = ctx.rng
         with pytest.raises(AttributeError):
             ctx.cash = 5

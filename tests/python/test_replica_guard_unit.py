@@ -74,9 +74,7 @@ def test_order_notional_counts_the_lot_size_and_the_limit_price() -> None:
 def test_position_limit_holds_whichever_orders_fill() -> None:
     log = Log(Limits(max_position_lots=100, allow_short=True))
     assert log.intend({1: 60}).status == "accepted"
-    refuse(
-        log, {1: 101, 2: 1}, "position: instrument 1 could reach 101 lots (0 held, 101 to buy), the limit is 100"
-    )
+    refuse(log, {1: 101, 2: 1}, "position: instrument 1 could reach 101 lots (0 held, 101 to buy), the limit is 100")
     assert log.intend({1: 100}).status == "accepted"
     assert log.intend({1: 0}).status == "accepted", "100 lots to sell: -100 if nothing bought fills"
     refuse(log, {1: -1}, "position: instrument 1 could reach -101 lots (0 held, 101 to sell), the limit is 100")

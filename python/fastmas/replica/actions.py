@@ -56,6 +56,11 @@ class ActionContext:
         """Cash plus holdings at their marks."""
         return int(self._books.equity)
 
+    @property
+    def orders_in_flight(self) -> tuple[Order, ...]:
+        """Orders that have not ended, as they were sent, in order of id: what may be cancelled or replaced."""
+        return tuple(self._books.orders.sent())
+
     def position(self, instrument: int) -> int:
         """Lots held, orders in flight included, and those that actions returned for this command before."""
         return int(self._books.position(instrument)) + self._basket.get(instrument, 0)
@@ -78,8 +83,8 @@ class ActionContext:
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(
-            f"an action's context has now_ns, parameters, cash, equity, position, holding, sellable and mark, "
-            f"not {name!r}; what a replica does must follow from the log alone"
+            f"an action's context has now_ns, parameters, cash, equity, position, holding, sellable, mark and "
+            f"orders_in_flight, not {name!r}; what a replica does must follow from the log alone"
         )
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from fastmas.messages import BUY, Order
 from fastmas.replica.books import Books
-from fastmas.replica.orders import REPLACE_REQUESTED, WorkingOrder
+from fastmas.replica.orders import WorkingOrder
 
 __all__ = ["refusal"]
 
@@ -24,10 +24,10 @@ def _value(books: Books, column: int, lots: int, limit_price: int) -> int:
 
 def _spends(books: Books, working: WorkingOrder) -> int:
     """Cash that an order in flight takes when it fills; negative for what a sale brings."""
-    order, limit_price = working.order, working.limit_price
-    if working.request == REPLACE_REQUESTED:
-        # Which of the two prices will hold is not known: the dearer one to buy, the cheaper one to sell.
-        limit_price = (max if order.side == BUY else min)(limit_price, working.new_limit_price)
+    order = working.order
+    # Which of its prices will hold is not known: the dearest one to buy, the cheapest one to sell.
+    known = [working.limit_price, *(request.limit_price for request in working.requests if request.quantity)]
+    limit_price = (max if order.side == BUY else min)(known)
     return int(order.side) * _value(books, books.portfolio.index[order.instrument], working.in_flight, limit_price)
 
 
@@ -81,7 +81,7 @@ def refusal(books: Books, orders: Sequence[Order], replaced: Sequence[WorkingOrd
     basket = _Basket(books, orders, replaced)
     if limits.max_order_notional is not None:
         rows = [(order, order.quantity, order.limit_price) for order in orders]
-        rows += [(working.order, working.new_quantity, working.new_limit_price) for working in replaced]
+        rows += [(working.order, *working.requests[-1]) for working in replaced]
         for order, lots, limit_price in rows:
             value = _value(books, portfolio.index[order.instrument], lots, limit_price)
             if value > limits.max_order_notional:

@@ -10,7 +10,6 @@ from fastmas.messages import BUY, Fill, Order, OrderStatus, OrderUpdate, RejectR
 __all__ = ["OrdersInFlight", "WorkingOrder", "commit_of", "order_id"]
 
 ORDERS_PER_COMMIT = 1 << 16
-NO_REQUEST, CANCEL_REQUESTED, REPLACE_REQUESTED = 0, 1, 2
 
 
 def order_id(index: int, position: int) -> int:
@@ -27,24 +26,35 @@ def commit_of(client_order_id: int) -> int:
     return client_order_id >> 16
 
 
+class Request(NamedTuple):
+    """A cancel (quantity 0) or a replacement that is under way to the venue."""
+
+    quantity: int = 0
+    limit_price: int = 0
+
+
 class WorkingOrder(NamedTuple):
-    """An order as far as it has come."""
+    """An order as far as it has come. A venue answers its requests in the order in which they were sent."""
 
     order: Order
     quantity: int
     limit_price: int
     filled: int = 0
     acknowledged: bool = False
-    request: int = NO_REQUEST
-    new_quantity: int = 0
-    new_limit_price: int = 0
+    requests: tuple[Request, ...] = ()
     executions: frozenset[int] = frozenset()
 
     @property
     def in_flight(self) -> int:
-        """Lots that may still fill, whether or not the venue takes a replacement that is under way."""
-        quantity = max(self.quantity, self.new_quantity) if self.request == REPLACE_REQUESTED else self.quantity
-        return quantity - self.filled
+        """Lots that may still fill, whichever of its requests the venue takes."""
+        if not self.requests:
+            return self.quantity - self.filled
+        return max(self.quantity, *(request.quantity for request in self.requests)) - self.filled
+
+    @property
+    def requested_price(self) -> int:
+        """The limit price once every replacement that is under way has been taken."""
+        return next((r.limit_price for r in reversed(self.requests) if r.quantity), self.limit_price)
 
 
 class OrdersInFlight:
@@ -79,11 +89,15 @@ class OrdersInFlight:
 
     def end(self, order: WorkingOrder) -> None:
         """Nothing more of an order will fill."""
-        self.put(order._replace(quantity=order.filled, request=NO_REQUEST, new_quantity=0, new_limit_price=0))
+        self.put(order._replace(quantity=order.filled, requests=()))
 
     def net(self, instrument: int) -> int:
         """Lots in flight, bought less sold."""
         return self.buying.get(instrument, 0) - self.selling.get(instrument, 0)
+
+    def sent(self) -> list[Order]:
+        """The working orders as they were sent, in order of id."""
+        return [order.order for _, order in sorted(self.working.items())]
 
     # -- what the actions ask for ------------------------------------------------------------------------------------
 
@@ -96,7 +110,7 @@ class OrdersInFlight:
     def request_cancel(self, client_order_id: int) -> None:
         """Remember that a cancel is under way; the lots stay in flight until the venue confirms."""
         order = self.find(client_order_id, "cancelled")
-        self.put(order._replace(request=CANCEL_REQUESTED, new_quantity=0, new_limit_price=0))
+        self.put(order._replace(requests=(*order.requests, Request())))
 
     def replaced(self, change: Replace) -> WorkingOrder:
         """The order as it is while a replacement is under way; changes nothing."""
@@ -106,14 +120,13 @@ class OrdersInFlight:
                 f"order {change.client_order_id} cannot be replaced: {order.filled} lots have filled and its "
                 f"new quantity counts them, got {change.quantity}; cancel it instead"
             )
-        if change.limit_price <= 0 < order.limit_price or change.limit_price > 0 >= order.limit_price:
+        if change.limit_price < 0 or (change.limit_price and not order.limit_price):
             raise ConfigError(
-                f"order {change.client_order_id} cannot be replaced: a limit order keeps a limit price "
-                f"> 0 and a market order has none, got {change.limit_price}"
+                f"order {change.client_order_id} cannot be replaced: a limit price is > 0, or 0 to keep it, and a "
+                f"market order has none, got {change.limit_price}"
             )
-        return order._replace(
-            request=REPLACE_REQUESTED, new_quantity=change.quantity, new_limit_price=change.limit_price
-        )
+        request = Request(change.quantity, change.limit_price or order.requested_price)
+        return order._replace(requests=(*order.requests, request))
 
     # -- what the venue says -----------------------------------------------------------------------------------------
 
@@ -126,20 +139,20 @@ class OrdersInFlight:
         if status == OrderStatus.ACKNOWLEDGED:
             self.put(order._replace(acknowledged=True))
         elif status == OrderStatus.REPLACED:
-            if order.request == REPLACE_REQUESTED:
-                self.put(
-                    order._replace(
-                        quantity=max(order.new_quantity, order.filled), limit_price=order.new_limit_price,
-                        acknowledged=True, request=NO_REQUEST, new_quantity=0, new_limit_price=0,
-                    )
-                )  # fmt: skip
+            taken = next((at for at, request in enumerate(order.requests) if request.quantity), None)
+            if taken is not None:
+                request, later = order.requests[taken], order.requests[taken + 1 :]
+                quantity = max(request.quantity, order.filled)
+                self.put(order._replace(quantity=quantity, limit_price=request.limit_price, requests=later))
         elif status == OrderStatus.REJECTED:
             # A venue that refuses a second copy of an order says nothing of the first, which is still in flight.
             if update.reason == RejectReason.DUPLICATE:
                 return
-            if order.request == NO_REQUEST:
-                self.end(order)
+            if order.requests:
+                # A venue may have filled more than it now says it was asked for: then nothing is left.
+                quantity = max(order.quantity, order.filled)
+                self.put(order._replace(quantity=quantity, requests=order.requests[1:]))
             else:
-                self.put(order._replace(request=NO_REQUEST, new_quantity=0, new_limit_price=0))
+                self.end(order)
         else:  # cancelled or expired
             self.end(order)

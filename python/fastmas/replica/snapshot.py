@@ -8,7 +8,7 @@ from fastmas.ledger import AccountRow, Ledger, PendingTransfer
 from fastmas.messages import Fill, Order
 from fastmas.replica.books import COUNTERS, Books, Settlement
 from fastmas.replica.commands import Open, decode, encode_open, encode_parameters, read_vectors
-from fastmas.replica.orders import WorkingOrder
+from fastmas.replica.orders import Request, WorkingOrder
 from fastmas.replica.portfolio import Position
 from fastmas.replica.wire import Reader, Writer
 
@@ -125,19 +125,20 @@ def _read_books(reader: Reader) -> Books:
 def _write_order(writer: Writer, working: WorkingOrder) -> None:
     writer.raw(bytes(working.order))
     writer.pack(
-        "qqqBBqqI", working.quantity, working.limit_price, working.filled, working.acknowledged, working.request,
-        working.new_quantity, working.new_limit_price, len(working.executions),
-    )  # fmt: skip
+        "qqqBI", working.quantity, working.limit_price, working.filled, working.acknowledged, len(working.requests)
+    )
+    for request in working.requests:
+        writer.pack("qq", *request)
+    writer.pack("I", len(working.executions))
     writer.pack(f"{len(working.executions)}Q", *sorted(working.executions))
 
 
 def _read_order(reader: Reader, books: Books) -> WorkingOrder:
     order = Order.from_bytes(reader.raw(Order.dtype.itemsize))
-    quantity, limit_price, filled, acknowledged, request, new_quantity, new_limit_price = reader.unpack("qqqBBqq")
+    quantity, limit_price, filled, acknowledged = reader.unpack("qqqB")
+    requests = tuple(Request(*reader.unpack("qq")) for _ in range(reader.count(16)))
     executions = frozenset(reader.unpack(f"{reader.count(8)}Q"))
-    working = WorkingOrder(
-        order, quantity, limit_price, filled, bool(acknowledged), request, new_quantity, new_limit_price, executions
-    )
+    working = WorkingOrder(order, quantity, limit_price, filled, bool(acknowledged), requests, executions)
     books.portfolio.at(order.instrument)
     if working.in_flight <= 0 or order.client_order_id in books.orders.working:
         raise ConfigError(f"a snapshot holds order {order.client_order_id} twice or with nothing in flight: damaged")

@@ -250,7 +250,7 @@ class TradingState(Views):
                 unexplained.append(client_order_id)
             else:
                 lost.append(order.order)
-        strays = [Cancel(client_order_id=stray) for stray in command.open_orders if stray not in working]
+        strays = [Cancel(stray, books.clock_ns) for stray in command.open_orders if stray not in working]
         if unexplained:
             note = f"the venue neither has nor ended orders {unexplained[:20]}, which it had acknowledged"
             reason = f"{reason}; {note}" if reason else note
@@ -414,7 +414,7 @@ class TradingState(Views):
             parts.append(_TOUCHED.pack(instrument, lots, cost, portfolio.marks[column]))
         for client_order_id in sorted({report.client_order_id for report in orders_of} & working.keys()):
             order = working[client_order_id]
-            flags = order.request << 1 | order.acknowledged
+            flags = len(order.requests) << 1 | order.acknowledged
             parts.append(_TOUCHED.pack(client_order_id & 2**63 - 1, order.in_flight, order.filled, flags))
         orders, cancels, replaces, wakeups = outbox or ((), (), (), ())
         return encode_effects(

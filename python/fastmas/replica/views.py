@@ -107,7 +107,7 @@ class Views:
     @property
     def orders_in_flight(self) -> tuple[Order, ...]:
         """Orders that have not ended, as they were sent, in order of id."""
-        return tuple(working.order for _, working in sorted(self._opened().orders.working.items()))
+        return tuple(self._opened().orders.sent())
 
     @property
     def unsettled(self) -> tuple[Fill, ...]:
