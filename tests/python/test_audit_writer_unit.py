@@ -302,6 +302,16 @@ def test_a_file_that_grows_shorter_while_it_is_read_is_no_crash(path: Path) -> N
             list(file.records())
 
 
+def test_a_byte_that_changes_after_opening_is_found(path: Path) -> None:
+    with audit.AuditWriter(path) as writer:
+        writer.append(99, b"payload", id=1)
+    with audit.read(path) as file:
+        data = path.read_bytes()
+        path.write_bytes(data.replace(b"payload", b"Payload"))
+        with pytest.raises(AuditError, match=r"record 0 of .* changed while it was read"):
+            file.record(1)
+
+
 def test_an_id_that_is_not_there(path: Path) -> None:
     with audit.AuditWriter(path) as writer:
         writer.append(99, b"", id=3)
