@@ -2,7 +2,7 @@
 // exact type that fits. Whatever is not common is left to store_field, which also says what is wrong.
 #pragma once
 
-#include <limits>
+#include <type_traits>
 
 #include "record_internal.hpp"
 
@@ -44,13 +44,10 @@ bool quick_integer(std::byte* at, PyObject* value) {
         wide = PyLong_AsLongLongAndOverflow(value, &overflow);
         if (overflow != 0) return false;
     }
-    if constexpr (std::is_same_v<T, std::uint64_t>) {
+    // One digit fits 32 bits and two's complement fits 64: only the sign is left to look at.
+    static_assert(sizeof(T) >= 4 && PyLong_SHIFT <= 30);
+    if constexpr (std::is_unsigned_v<T>) {
         if (wide < 0) return false;
-    } else if constexpr (sizeof(T) < 8) {
-        if (wide < static_cast<long long>(std::numeric_limits<T>::min()) ||
-            wide > static_cast<long long>(std::numeric_limits<T>::max())) {
-            return false;
-        }
     }
     write_as(at, static_cast<T>(wide));
     return true;

@@ -309,6 +309,17 @@ def test_no_instance_can_be_made_before_the_class_is_complete() -> None:
     assert str(error) == "Made cannot be built while its class statement still runs"
 
 
+def test_hostile_bytes_are_refused_and_name_the_byte() -> None:
+    good = bytes(Mixed(True, b"abcd", (1.0, 2.0, 3.0)))
+    assert Mixed.from_bytes(bytearray(good)).flag is True
+    with pytest.raises(ConfigError, match=r"^bytes are no Mixed: bool at byte 0 is neither 0 nor 1; pass bytes that"):
+        Mixed.from_bytes(b"\x02" + good[1:])
+    with pytest.raises(ConfigError, match=r"^bytes are no Mixed: padding byte 7 is not zero; pass bytes that"):
+        Mixed.from_bytes(good[:7] + b"\x01" + good[8:])
+    row = np.frombuffer(b"\x02" + good[1:7] + b"\x01" + good[8:], Mixed.dtype)[0]
+    assert bytes(Mixed.from_row(row)) == good
+
+
 def test_record_itself_has_no_layout() -> None:
     for name in ("dtype", "schema", "size_bytes", "fields", "fingerprint"):
         with pytest.raises(AttributeError, match=f"Record has no {name}: only classes of it with fields have one"):

@@ -231,20 +231,20 @@ def exercise() -> None:
 
 
 def grown(action: Any, rounds: int) -> int:
-    """Blocks of memory that `rounds` calls leave behind, once caches are full."""
-    for _ in range(2 * rounds):
-        action()
-    gc.collect()
-    before = sys.getallocatedblocks()
-    for _ in range(rounds):
-        action()
-    gc.collect()
-    return sys.getallocatedblocks() - before
+    """Blocks of memory that `rounds` calls leave behind, the least of several runs: caches fill up, leaks go on."""
+    found = []
+    for _ in range(6):
+        before = sys.getallocatedblocks()
+        for _ in range(rounds):
+            action()
+        gc.collect()
+        found.append(sys.getallocatedblocks() - before)
+    return min(found)
 
 
 @pytest.mark.measures
 def test_nothing_leaks_in_use() -> None:
-    assert grown(exercise, 400) < 200  # less than half a block a call
+    assert grown(exercise, 200) < 100  # less than half a block a call
 
 
 @pytest.mark.measures
@@ -255,7 +255,7 @@ def test_nothing_leaks_from_classes() -> None:
         with pytest.raises(ConfigError):
             define("Failed", x=i64, y=int)
 
-    assert grown(use, 200) < 100
+    assert grown(use, 100) < 50
 
 
 def test_the_free_list_is_bounded() -> None:
