@@ -29,14 +29,14 @@ def trade(cluster: Any, days: int, before: Callable[[int], None] = lambda day: N
         prices = {1: rng.randint(8_000, 12_000), 2: rng.randint(18_000, 22_000), 7: rng.randint(4_000, 6_000)}
         fills = [
             Fill(
-                o.client_order_id,
-                o.client_order_id,
-                day * DAY,
-                o.instrument,
-                o.side,
-                prices[o.instrument],
-                o.quantity,
-                7,
+                execution_id=o.client_order_id,
+                client_order_id=o.client_order_id,
+                ts_ns=day * DAY,
+                instrument=o.instrument,
+                side=o.side,
+                price=prices[o.instrument],
+                quantity=o.quantity,
+                fee=7,
             )
             for o in orders
         ]

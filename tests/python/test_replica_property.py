@@ -292,6 +292,20 @@ def test_a_planted_rounding_of_marks_shows_at_its_commit(monkeypatch: pytest.Mon
     assert good[crooked:] != bad[crooked:] and not set(good[crooked:]) & set(bad[crooked:]), "heads never meet again"
 
 
+def test_marks_of_what_nobody_holds_are_in_the_head_for_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Effects that differed once differ in every head after, also when the states are equal again."""
+    log = Log()
+    log.mark(2, {1: 10_001})
+    log.mark(3, {1: 10_010})
+    good = heads(TradingState(), log.entries)
+    honest = Portfolio.revalued
+    monkeypatch.setattr(
+        Portfolio, "revalued", lambda self, ids, prices: honest(self, ids, (prices[0] // 10 * 10, *prices[1:]))
+    )
+    bad = heads(TradingState(), log.entries)
+    assert first_difference(good, bad) == 2 and good[3] != bad[3]
+
+
 def test_a_planted_rounding_of_a_fill_shows_at_its_commit(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = trading_days()
     good = heads(TradingState(), entries)
