@@ -1,0 +1,157 @@
+"""`fastmas run`: the main job, or the system of a TOML file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from datetime import UTC, datetime
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from fastmas.cli.settings import Settings, read_system
+
+__all__ = ["run"]
+
+OVERRIDES = ("seed", "network_seed", "first", "last", "instruments", "data", "crash_leader_at", "loss")
+OTHER_COSTS_BPS = (0.0, 20.0)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run, print the tables, write the page and the audit."""
+    started = time.perf_counter()
+    console = Console(quiet=options.quiet, highlight=False, soft_wrap=False)
+    settings = Settings() if options.system is None else read_system(options.system)
+    settings = settings.override({name: getattr(options, name) for name in OVERRIDES})
+    what = "the main job" if options.system is None else str(options.system)
+    console.print(f"fastmas run: {what}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    result = _work(settings, options, console)
+    result["elapsed_s"] = round(time.perf_counter() - started, 3)
+    (options.out / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    console.print(f"{result['elapsed_s']:.1f} s in all")
+    if options.json:
+        print(json.dumps(result), flush=True)
+    return 0
+
+
+def _work(settings: Settings, options: argparse.Namespace, console: Console) -> dict[str, Any]:
+    # Heavy imports come after the first line is on the screen.
+    from fastmas.cli.drill import run_drill
+    from fastmas.cli.main_job import build_world, load_bars, run_at_cost
+    from fastmas.cli.study import build_study
+    from fastmas.report import print_study, write_page
+
+    columns = (TextColumn("{task.description:<22}"), BarColumn(bar_width=40), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=options.quiet) as progress:
+        bars = load_bars(settings)
+        sessions = len(bars.sessions)
+        simulate = progress.add_task("simulate", total=sessions)
+        others = progress.add_task("other costs, drill", total=len(OTHER_COSTS_BPS) + 1)
+        audit = options.out / "audit.fma"
+        audit.unlink(missing_ok=True)
+        with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+            at_costs = [(bps, pool.submit(run_at_cost, settings, bps)) for bps in OTHER_COSTS_BPS]
+            drill: Future[Any] = pool.submit(run_drill, settings)
+            waiting = [*(future for _, future in at_costs), drill]
+            try:
+                for future in waiting:
+                    future.add_done_callback(lambda _: progress.advance(others))
+                world = build_world(
+                    settings,
+                    bars,
+                    audit=audit,
+                    progress=lambda done, _: (
+                        progress.update(simulate, completed=done) if done % 64 == 0 or done == sessions else None
+                    ),
+                )
+                report = world.run(settings.build_agents())
+                at_cost_reports = [(bps, future.result()) for bps, future in at_costs]
+                drilled = drill.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        study = build_study(settings, bars, report, at_cost_reports, drilled)
+    commands = [f"fastmas replay {audit}"]
+    if report.first_fill_id is not None:
+        commands.insert(0, f"fastmas explain {audit} {report.first_fill_id}")
+    print_study(study, console)
+    page = write_page(study, options.out / "report.html", tuple(commands))
+    console.print()
+    console.print(f"page   {page}")
+    console.print(f"audit  {audit}  head {_hex(report.audit_head)[:16]}")
+    console.print("Look for yourself:")
+    for command in commands:
+        console.print(f"  {command}", soft_wrap=True)
+    return _summary(study, report, page, audit)
+
+
+def _hex(head: bytes | None) -> str:
+    return "" if head is None else head.hex()
+
+
+def _date(ts_ns: int) -> str:
+    return datetime.fromtimestamp(ts_ns / 1e9, tz=UTC).date().isoformat()
+
+
+def _summary(study: Any, report: Any, page: Path, audit: Path) -> dict[str, Any]:
+    """The object that `--json` prints."""
+    line = study.lines[0]
+    metrics = {
+        name: getattr(line, name)
+        for name in (
+            "total_return",
+            "annual_return",
+            "volatility",
+            "sharpe",
+            "sharpe_low",
+            "sharpe_high",
+            "max_drawdown",
+            "turnover",
+            "costs",
+        )
+    }
+    metrics["benchmarks"] = {
+        other.name: {"annual_return": other.annual_return, "sharpe": other.sharpe} for other in study.lines[1:]
+    }
+    metrics["tail_risk"] = {
+        risk.name: {
+            "breaches": risk.count,
+            "expected": risk.expected,
+            "kupiec_lr": risk.kupiec_lr,
+            "p_value": risk.p_value,
+        }
+        for risk in study.tail_risk
+    }
+    drill = study.drill
+    return {
+        "audit_head": _hex(report.audit_head),
+        "ledger_head": report.ledger_head.hex(),
+        "replica_heads": {str(node): head.hex() for node, head in sorted(report.replica_heads.items())},
+        "balanced": report.balanced,
+        "decisions": report.decisions,
+        "commits": report.commits,
+        "orders": report.orders,
+        "fills": len(report.fill_records),
+        "messages": report.messages,
+        "first_date": _date(int(report.ts_ns[0])),
+        "last_date": _date(int(report.ts_ns[-1])),
+        "elapsed_s": 0.0,
+        "metrics": metrics,
+        "drill": None
+        if drill is None
+        else {
+            "duplicates": drill.duplicates,
+            "naive_duplicates": drill.naive_duplicates,
+            "same_ledger_head": drill.same_ledger_head,
+            "leader_changes": drill.leader_changes,
+        },
+        "poisoned": {str(node): text for node, text in report.poisoned.items()},
+        "report": str(page),
+        "audit": str(audit),
+    }

@@ -1,0 +1,33 @@
+"""A study in the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from fastmas.report.study import Study
+from fastmas.report.tables import tables
+
+__all__ = ["print_study"]
+
+
+def print_study(study: Study, console: Console) -> None:
+    """Print the caveats first, then every table under a caption in plain words."""
+    console.print(Text(study.title, style="bold"))
+    for caveat in study.caveats:
+        console.print(Text(f"  · {caveat}", style="yellow"))
+    for problem in study.problems:
+        console.print(Text(f"  · data: {problem}", style="dim"))
+    for table in tables(study):
+        console.print()
+        console.print(Text(table.heading, style="bold"))
+        console.print(Text(table.caption, style="dim"))
+        drawn = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=any(table.columns))
+        for position, column in enumerate(table.columns):
+            drawn.add_column(
+                column, justify="left" if position == 0 or not any(table.columns) else "right", header_style=""
+            )
+        for row in table.rows:
+            drawn.add_row(*(Text(cell) for cell in row))
+        console.print(drawn)
