@@ -111,7 +111,8 @@ def test_examples_of_public_names_run(name: str) -> None:
     value = getattr(fastmas, name)
     if isinstance(value, ModuleType):
         return
-    names = {"fm": fastmas, **{public: getattr(fastmas, public) for public in PUBLIC}}
+    home = vars(importlib.import_module(getattr(value, "__module__", "fastmas")))
+    names = {**home, "fm": fastmas, **{public: getattr(fastmas, public) for public in PUBLIC}}
     wrong = run_examples(f"fastmas.{name}", inspect.getdoc(value) or "", names)
     for member, function in members_of(value):
         wrong += run_examples(f"fastmas.{name}.{member}", inspect.getdoc(function) or "", names)

@@ -136,7 +136,7 @@ def from_csv_path(path: str | Path, delimiter: str = ",") -> Table:
 def from_parquet(path: str | Path) -> Table:
     """Read a Parquet file by pyarrow."""
     try:
-        import pyarrow as arrow  # type: ignore[import-untyped]
+        import pyarrow as arrow
         from pyarrow import parquet
     except ImportError as error:
         raise ConfigError("reading Parquet needs pyarrow: pip install 'fastmas[frames]'") from error
