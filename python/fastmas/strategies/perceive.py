@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from fastmas.agent import UNIVERSE, Context, Perception
+from fastmas.errors import ConfigError
 from fastmas.messages import BarFlag, Observation
 from fastmas.strategies.window import Universe, Window
 
@@ -18,8 +19,9 @@ STALE = int(BarFlag.STALE)
 class Returns(Perception):
     """Prices and one-day simple returns of every instrument that has listed.
 
-    Observation values, one entry a column: ``ids``, ``close`` (NaN without a bar), ``return`` (NaN without two),
-    ``tradable`` (0 where the bar is stale or missing).
+    Observation values, one entry a column: ``ids``, ``close`` in price increments (NaN without a bar), ``last`` (the
+    latest close there was), ``return`` since that close (NaN without two), ``tradable`` (0 where the bar is stale or
+    missing).
     """
 
     def __init__(self) -> None:
@@ -37,7 +39,15 @@ class Returns(Perception):
         change = close / last - 1.0
         self._last = np.where(np.isnan(close), last, close)
         return Observation(
-            UNIVERSE, ctx.now_ns, {"ids": self._universe.ids, "close": close, "return": change, "tradable": tradable}
+            UNIVERSE,
+            ctx.now_ns,
+            {
+                "ids": self._universe.ids,
+                "close": close,
+                "last": self._last,
+                "return": change,
+                "tradable": tradable,
+            },
         )
 
 
@@ -48,12 +58,16 @@ class Volatility(Perception):
 
     Parameters
     ----------
-    decay : float, default 0.97
+    decay : float, default 0.94
     warm_up : int, default 60
         Returns needed before a volatility is given.
     """
 
-    def __init__(self, decay: float = 0.97, warm_up: int = 60) -> None:
+    def __init__(self, decay: float = 0.94, warm_up: int = 60) -> None:
+        if not 0.0 < decay < 1.0 or warm_up < 1:
+            raise ConfigError(
+                f"volatility needs a decay in (0, 1) and a warm_up of at least 1, got {decay!r} and {warm_up!r}"
+            )
         self.decay = decay
         self.warm_up = warm_up
         self._returns = Returns()
@@ -84,6 +98,8 @@ class Breadth(Perception):
     """
 
     def __init__(self, length: int = 200) -> None:
+        if length < 2:
+            raise ConfigError(f"breadth needs a length of at least two sessions, got {length!r}; try 200")
         self._universe = Universe()
         self._window = Window(length)
 

@@ -17,13 +17,17 @@ __all__ = ["MOMENTUM", "REVERSION", "MomentumSignal", "ReversionSignal"]
 
 MOMENTUM, REVERSION = 1, 2
 MONTH = 21
+MEMORY = 36.0  # months over which skill is averaged
+# Of that average, when 20 instruments are ranked by chance: 1 / sqrt(19) a month, over an effective 71 months.
+SKILL_ERROR = 0.027
 
 
 class _Scorer(Reasoning):
     """Scores across instruments, and keeps track of how well its scores foretold the following month.
 
-    Its parameter is its confidence in itself, in [0, 1]: one half, moved by the mean rank correlation of its past
-    scores with the returns of the `MONTH` sessions after each, known one month late.
+    Its parameter is its confidence in itself, in (0, 1): the logistic function of its skill in standard errors. Skill
+    is the exponentially weighted mean rank correlation of its scores with the returns of the `MONTH` sessions after
+    them, known one month late; without evidence the confidence is one half.
     """
 
     subscribes = ("returns",)
@@ -74,10 +78,10 @@ class _Scorer(Reasoning):
             return
         ranks = [np.argsort(np.argsort(column[known])).astype(np.float64) for column in (before, change)]
         correlation = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-        self._skill += (correlation - self._skill) / 36.0
+        self._skill += (correlation - self._skill) / MEMORY
 
     def update_parameters(self, parameters: Mapping[str, NDArray[np.float64]], ctx: Context) -> NDArray[np.float64]:
-        return np.array([min(1.0, max(0.0, 0.5 + 2.0 * self._skill))])
+        return np.array([1.0 / (1.0 + np.exp(-self._skill / SKILL_ERROR))])
 
 
 class MomentumSignal(_Scorer):
