@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fastmas.errors import DataError
 from fastmas.market import checks
 from fastmas.market.bars import Bars
 from fastmas.market.reader import read_table
@@ -70,3 +71,27 @@ def test_grid_rounds_to_the_nearest_step(prices: list[float], increment_micro: i
     assert (np.abs(ticks * increment_micro / 1e6 - values) <= increment_micro / 2e6 * (1 + 1e-9)).all()
     assert 0 <= rounded <= len(prices)
     assert 0.0 <= worst <= 0.5
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.one_of(st.floats(0.001, 1e9).map(repr), st.sampled_from(["", "nan", "NA", " 2.5", "1e3", "x"])),
+            min_size=2,
+            max_size=2,
+        ),
+        min_size=1,
+        max_size=30,
+    )
+)
+def test_the_fast_reader_agrees_with_the_careful_one(rows: list[list[str]]) -> None:
+    days = np.busday_offset("2020-01-02", np.arange(len(rows)), roll="forward")
+    body = "".join(f"{day},{','.join(row)}\n" for day, row in zip(days, rows, strict=True))
+    found = []
+    for header in ("Date,A,B\n", '"Date",A,B\n'):  # a quote sends it to the careful reader
+        table = from_csv_bytes((header + body).encode(), "p.csv")
+        try:
+            found.append([table.floats(name).tobytes() for name in ("A", "B")])
+        except DataError as error:
+            found.append([str(error).encode()])
+    assert found[0] == found[1]

@@ -231,5 +231,11 @@ def test_altering_the_future_leaves_the_past_of_benchmarks_bit_identical(cut: in
         before = rule(closes, tradable, bars.dates, first=252)
         after = rule(altered, other, bars.dates, first=252)
         assert before.equity[: cut - 252].tobytes() == after.equity[: cut - 252].tobytes()
+    # What is decided at the last close before the cut shows in no equity before it: look at the weights themselves.
+    decided = [
+        rules.volatility_weights(prices, there, range(cut - 3, cut), target=0.05)
+        for prices, there in ((closes, tradable), (altered, other))
+    ]
+    assert all(decided[0][session].tobytes() == decided[1][session].tobytes() for session in range(cut - 3, cut))
     held = rules.buy_and_hold(closes, tradable, first=252), rules.buy_and_hold(altered, other, first=252)
     assert held[0].equity[: cut - 252].tobytes() == held[1].equity[: cut - 252].tobytes()

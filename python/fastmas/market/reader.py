@@ -291,6 +291,8 @@ def _gaps(series: list[_Series], times: Times, stamps: Ints, calendar: SessionCa
     everything = np.unique(stamps[np.concatenate([one.rows for one in series])])
     for one in series:
         mine = stamps[one.rows]
+        if len(mine) == len(everything):
+            continue
         alive = everything[(everything >= mine[0]) & (everything <= mine[-1])]
         absent_ns = alive[~np.isin(alive, mine)]
         if len(absent_ns):

@@ -6,7 +6,7 @@ next. Cash earns nothing, shares may be split, and nothing is borrowed: purchase
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from fastmas.errors import ConfigError
 from fastmas.risk.performance import SESSIONS_A_YEAR
 
-__all__ = ["Track", "buy_and_hold", "equal_weight", "first_sessions", "follow", "volatility_targeted"]
+__all__ = [
+    "Track",
+    "buy_and_hold",
+    "equal_weight",
+    "first_sessions",
+    "follow",
+    "volatility_targeted",
+    "volatility_weights",
+]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -159,15 +167,23 @@ def volatility_targeted(
     window : int, default 63
         Sessions up to and including the one decided at.
     """
+    targets = volatility_weights(closes, tradable, _decisions(dates, first), target=target, window=window)
+    return follow(closes, targets, first=first, cost_bps=cost_bps)
+
+
+def volatility_weights(
+    closes: Floats, tradable: Flags, sessions: Sequence[int], *, target: float = 0.15, window: int = 63
+) -> dict[int, Floats]:
+    """The weights that `volatility_targeted` decides on at the close of each of `sessions`."""
     if not target > 0.0 or window < 2:
         raise ConfigError(f"target must be positive and window at least 2, got {target!r} and {window!r}")
     closes = np.asarray(closes, np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         changes = np.nan_to_num(closes[1:] / closes[:-1] - 1.0, nan=0.0)  # row t - 1 is the return up to session t
     targets = {}
-    for session in _decisions(dates, first):
+    for session in sessions:
         weights = _equal(tradable[session])
         recent = changes[max(0, session - window) : session] @ weights
         realised = float(recent.std(ddof=1)) * SESSIONS_A_YEAR**0.5 if len(recent) >= 2 else 0.0
         targets[session] = weights * min(1.0, target / realised) if realised > 0.0 else weights
-    return follow(closes, targets, first=first, cost_bps=cost_bps)
+    return targets
