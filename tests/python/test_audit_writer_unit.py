@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -223,7 +224,6 @@ def test_a_place_that_takes_no_file_is_named(tmp_path: Path) -> None:
 def test_a_full_disk_stops_the_writer_for_good(tmp_path: Path) -> None:
     # /dev/full exists already, which the writer refuses: a limit on the file's size fails in the same place
     resource = pytest.importorskip("resource")
-    signal = pytest.importorskip("signal")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     writer = audit.AuditWriter(tmp_path / "run.audit")
@@ -310,6 +310,25 @@ def test_a_byte_that_changes_after_opening_is_found(path: Path) -> None:
         path.write_bytes(data.replace(b"payload", b"Payload"))
         with pytest.raises(AuditError, match=r"record 0 of .* changed while it was read"):
             file.record(1)
+
+
+def test_a_long_walk_can_be_interrupted(path: Path) -> None:
+    class Alarm(Exception):
+        pass
+
+    def ring(*_: object) -> None:
+        raise Alarm
+
+    with audit.AuditWriter(path) as writer:
+        core.drive(writer._sink, 200_000, 100)
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.002)
+        with pytest.raises(Alarm):
+            audit.verify(path)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_an_id_that_is_not_there(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import weakref
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -109,6 +110,7 @@ class AuditFile:
         self.counts: NDArray[np.uint32] = walk.counts
         self._offsets = walk.offsets
         self.footers = np.frombuffer(walk.footers, FOOTER)
+        self._block_starts: list[int] = self.footers["first_sequence"].tolist()
         self._file = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         self._finalizer = weakref.finalize(self, os.close, self._file)
         self.schemas: dict[int, Schema] = {}
@@ -173,11 +175,7 @@ class AuditFile:
 
     def block_of(self, sequence: int) -> int:
         """The number of the block that a record is in; the number of sealed blocks when it is in none."""
-        return (
-            int(np.searchsorted(self.footers["first_sequence"], sequence, side="right")) - 1
-            if sequence < self.sealed_records
-            else self.blocks
-        )
+        return bisect_right(self._block_starts, sequence) - 1 if sequence < self.sealed_records else self.blocks
 
     def close(self) -> None:
         """Close the file; what was read stays."""
