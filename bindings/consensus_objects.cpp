@@ -10,13 +10,14 @@ namespace fastmas::bindings {
 namespace {
 
 struct EntryObject {
-    PyObject_HEAD
-    long long index;
+    PyObject_HEAD long long index;
     long long time_ns;
     PyObject* command;
 };
 
-EntryObject* as_entry(PyObject* self) { return reinterpret_cast<EntryObject*>(self); }
+EntryObject* as_entry(PyObject* self) {
+    return reinterpret_cast<EntryObject*>(self);
+}
 
 void entry_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
@@ -29,7 +30,8 @@ PyObject* entry_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     static const char* names[] = {"index", "time_ns", "command", nullptr};
     long long index = 0, time_ns = 0;
     PyObject* command = nullptr;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLS:Entry", const_cast<char**>(names), &index, &time_ns, &command)) return nullptr;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "LLS:Entry", const_cast<char**>(names), &index, &time_ns, &command))
+        return nullptr;
     PyObject* self = type->tp_alloc(type, 0);
     if (self == nullptr) return nullptr;
     as_entry(self)->index = index;
@@ -40,7 +42,8 @@ PyObject* entry_new(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
 
 PyObject* entry_repr(PyObject* self) {
     const EntryObject* entry = as_entry(self);
-    return PyUnicode_FromFormat("Entry(index=%lld, time_ns=%lld, command=%R)", entry->index, entry->time_ns, entry->command);
+    return PyUnicode_FromFormat("Entry(index=%lld, time_ns=%lld, command=%R)", entry->index, entry->time_ns,
+                                entry->command);
 }
 
 PyObject* entry_reduce(PyObject* self, PyObject*) {
@@ -61,13 +64,16 @@ Py_hash_t entry_hash(PyObject* self) {
     const EntryObject* entry = as_entry(self);
     const Py_hash_t command = PyObject_Hash(entry->command);
     if (command == -1) return -1;
-    const Py_hash_t hash = command ^ static_cast<Py_hash_t>(entry->index * 1'000'003) ^ static_cast<Py_hash_t>(entry->time_ns);
+    const Py_hash_t hash =
+        command ^ static_cast<Py_hash_t>(entry->index * 1'000'003) ^ static_cast<Py_hash_t>(entry->time_ns);
     return hash == -1 ? -2 : hash;
 }
 
 PyMemberDef entry_members[] = {
-    {"index", T_LONGLONG, offsetof(EntryObject, index), READONLY, "Commands applied so far, this one included; counts from 1."},
-    {"time_ns", T_LONGLONG, offsetof(EntryObject, time_ns), READONLY, "The log's time at this command; never decreases."},
+    {"index", T_LONGLONG, offsetof(EntryObject, index), READONLY,
+     "Commands applied so far, this one included; counts from 1."},
+    {"time_ns", T_LONGLONG, offsetof(EntryObject, time_ns), READONLY,
+     "The log's time at this command; never decreases."},
     {"command", T_OBJECT_EX, offsetof(EntryObject, command), READONLY, "The bytes that were proposed."},
     {nullptr, 0, 0, 0, nullptr},
 };
@@ -75,7 +81,8 @@ PyMethodDef entry_methods[] = {
     {"__reduce__", entry_reduce, METH_NOARGS, nullptr},
     {nullptr, nullptr, 0, nullptr},
 };
-const char* const entry_doc = "Entry(index, time_ns, command)\n--\n\nA committed command, as a state machine's apply gets it; immutable.";
+const char* const entry_doc =
+    "Entry(index, time_ns, command)\n--\n\nA committed command, as a state machine's apply gets it; immutable.";
 PyType_Slot entry_slots[] = {
     {Py_tp_dealloc, reinterpret_cast<void*>(entry_dealloc)},
     {Py_tp_new, reinterpret_cast<void*>(entry_new)},
@@ -87,7 +94,8 @@ PyType_Slot entry_slots[] = {
     {Py_tp_doc, const_cast<char*>(entry_doc)},
     {0, nullptr},
 };
-PyType_Spec entry_spec = {"fastmas._core.consensus.Entry", sizeof(EntryObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, entry_slots};
+PyType_Spec entry_spec = {"fastmas._core.consensus.Entry", sizeof(EntryObject), 0,
+                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE, entry_slots};
 
 py::object optional_method(const py::object& object, const char* name) {
     py::object method = py::getattr(object, name, py::none());
@@ -96,14 +104,21 @@ py::object optional_method(const py::object& object, const char* name) {
 
 // `bytes` is known to be a bytes object
 std::span<const std::byte> as_span(const py::object& bytes) {
-    return std::as_bytes(std::span(PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr()))));
+    return std::as_bytes(
+        std::span(PyBytes_AS_STRING(bytes.ptr()), static_cast<std::size_t>(PyBytes_GET_SIZE(bytes.ptr()))));
 }
 
-std::string type_name(const py::object& object) { return py::str(py::type::of(object).attr("__name__")); }
+std::string type_name(const py::object& object) {
+    return py::str(py::type::of(object).attr("__name__"));
+}
 
-py::object errors() { return py::module_::import("fastmas.errors"); }
+py::object errors() {
+    return py::module_::import("fastmas.errors");
+}
 
-consensus::Result broken(const std::string& text) { return {consensus::ResultStatus::broken, consensus::Payload(std::string_view(text))}; }
+consensus::Result broken(const std::string& text) {
+    return {consensus::ResultStatus::broken, consensus::Payload(std::string_view(text))};
+}
 consensus::Result broken(const py::error_already_set& error) {
     return broken(std::string(py::str(error.type().attr("__name__"))) + ": " + std::string(py::str(error.value())));
 }
@@ -117,11 +132,14 @@ PyTypeObject* entry_type() {
     return type;
 }
 
-py::bytes to_bytes(const consensus::Payload& payload) { return py::bytes(payload.text().data(), payload.size()); }
+py::bytes to_bytes(const consensus::Payload& payload) {
+    return py::bytes(payload.text().data(), payload.size());
+}
 
 py::object make_entry(const consensus::Command& command) {
     PyTypeObject* type = entry_type();
-    PyObject* bytes = PyBytes_FromStringAndSize(reinterpret_cast<const char*>(command.bytes.data()), static_cast<Py_ssize_t>(command.bytes.size()));
+    PyObject* bytes = PyBytes_FromStringAndSize(reinterpret_cast<const char*>(command.bytes.data()),
+                                                static_cast<Py_ssize_t>(command.bytes.size()));
     PyObject* self = bytes == nullptr ? nullptr : type->tp_alloc(type, 0);
     if (self == nullptr) {
         Py_XDECREF(bytes);
@@ -154,7 +172,8 @@ consensus::Result PythonMachine::apply(const consensus::Command& command) {
     }
     const auto reply = py::reinterpret_steal<py::object>(answer);
     if (reply.is_none()) return with_digest({});
-    if (PyBytes_Check(reply.ptr()) == 0) return broken("apply must return bytes or None, got " + type_name(reply) + "; encode the reply");
+    if (PyBytes_Check(reply.ptr()) == 0)
+        return broken("apply must return bytes or None, got " + type_name(reply) + "; encode the reply");
     return with_digest({consensus::ResultStatus::applied, consensus::Payload(as_span(reply))});
 }
 
@@ -167,14 +186,16 @@ consensus::Result PythonMachine::with_digest(consensus::Result result) {
         return broken(error);
     }
     const auto value = py::reinterpret_steal<py::object>(answer);
-    if (PyBytes_Check(value.ptr()) == 0) return broken("digest must return bytes, got " + type_name(value) + "; return a hash of the state");
+    if (PyBytes_Check(value.ptr()) == 0)
+        return broken("digest must return bytes, got " + type_name(value) + "; return a hash of the state");
     digest_value_ = consensus::hash_bytes(as_span(value), 2);
     return result;
 }
 
 consensus::Payload PythonMachine::snapshot() {
     const py::object value = snapshot_();
-    if (PyBytes_Check(value.ptr()) == 0) throw base::ConfigError("snapshot must return bytes, got " + type_name(value) + "; encode the state");
+    if (PyBytes_Check(value.ptr()) == 0)
+        throw base::ConfigError("snapshot must return bytes, got " + type_name(value) + "; encode the state");
     return consensus::Payload(as_span(value));
 }
 

@@ -1,4 +1,5 @@
-// What the consensus area hands to Python at C speed: the entry a state machine is given, and Python objects as state machines.
+// What the consensus area hands to Python at C speed: the entry a state machine is given, and Python objects as state
+// machines.
 #pragma once
 
 #include <memory>
@@ -13,9 +14,9 @@ namespace fastmas::bindings {
 PyTypeObject* entry_type();
 py::object make_entry(const consensus::Command& command);
 
-// A Python object with apply(entry), and perhaps snapshot(), restore(bytes) and digest(), as a state machine. An Exception
-// from apply becomes a committed rejection; InvariantError and MemoryError break this replica; anything that is no
-// Exception (an interrupt) is passed on. Throws ConfigError for an object without apply.
+// A Python object with apply(entry), and perhaps snapshot(), restore(bytes) and digest(), as a state machine. An
+// Exception from apply becomes a committed rejection; InvariantError and MemoryError break this replica; anything that
+// is no Exception (an interrupt) is passed on. Throws ConfigError for an object without apply.
 class PythonMachine : public consensus::StateMachine {
   public:
     PythonMachine(py::object machine, consensus::NodeId node);

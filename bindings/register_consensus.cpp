@@ -20,8 +20,8 @@ using consensus::SimOptions;
     throw py::error_already_set();
 }
 
-// A simulated cluster that cannot be entered twice: a state machine that calls back into its own cluster would change it
-// under its feet.
+// A simulated cluster that cannot be entered twice: a state machine that calls back into its own cluster would change
+// it under its feet.
 class ClusterCore {
   public:
     ClusterCore(const SimOptions& options, py::object factory)
@@ -30,7 +30,9 @@ class ClusterCore {
 
     template <class Body>
     auto enter(Body body) {
-        if (busy_) throw base::ConfigError("the cluster was called from inside one of its own state machines; a state machine only answers");
+        if (busy_)
+            throw base::ConfigError(
+                "the cluster was called from inside one of its own state machines; a state machine only answers");
         busy_ = true;
         struct Leave {
             bool& flag;
@@ -48,7 +50,8 @@ class ClusterCore {
         py::list replies(burst.results.size());
         for (std::size_t i = 0; i < burst.results.size(); ++i) {
             const consensus::Result& result = *burst.results[i];
-            replies[i] = result.status == consensus::ResultStatus::applied ? py::object(to_bytes(result.reply)) : decode_rejection(result.reply);
+            replies[i] = result.status == consensus::ResultStatus::applied ? py::object(to_bytes(result.reply))
+                                                                           : decode_rejection(result.reply);
         }
         return replies;
     }
@@ -66,7 +69,9 @@ class ClusterCore {
 
     py::object machine(NodeId node) {
         auto* machine = static_cast<PythonMachine*>(sim_.machine(node));
-        if (machine == nullptr) throw base::ConfigError("node " + std::to_string(node) + " is down and has no state machine; restart it first");
+        if (machine == nullptr)
+            throw base::ConfigError("node " + std::to_string(node) +
+                                    " is down and has no state machine; restart it first");
         return machine->object();
     }
 
@@ -77,10 +82,14 @@ class ClusterCore {
     Burst run(std::vector<Payload> commands, std::optional<std::int64_t> at_ns) {
         Burst burst = enter([&](SimCluster& sim) { return sim.propose(std::move(commands), at_ns); });
         switch (burst.status) {
-            case BurstStatus::committed: break;
-            case BurstStatus::no_quorum: raise("NoQuorumError", burst.text);
-            case BurstStatus::diverged: raise("ReplicaDivergedError", burst.text);
-            case BurstStatus::too_large: throw base::ConfigError(burst.text);
+            case BurstStatus::committed:
+                break;
+            case BurstStatus::no_quorum:
+                raise("NoQuorumError", burst.text);
+            case BurstStatus::diverged:
+                raise("ReplicaDivergedError", burst.text);
+            case BurstStatus::too_large:
+                throw base::ConfigError(burst.text);
         }
         last_burst_ns_ = burst.commit_ns;
         return burst;
@@ -120,7 +129,8 @@ py::dict stats(const ClusterCore& core) {
 py::list trace(const ClusterCore& core) {
     py::list out;
     for (const consensus::TraceEvent& event : core.sim().trace())
-        out.append(py::make_tuple(event.time_ns, consensus::to_string(event.type), event.from, event.to, event.term, event.index, event.entries, event.reject));
+        out.append(py::make_tuple(event.time_ns, consensus::to_string(event.type), event.from, event.to, event.term,
+                                  event.index, event.entries, event.reject));
     return out;
 }
 
@@ -145,27 +155,55 @@ void register_cluster(py::module_& area) {
         .def_readwrite("max_append_entries", &SimOptions::max_append_entries)
         .def_readwrite("check_invariants", &SimOptions::check_invariants)
         .def_readwrite("trace", &SimOptions::trace)
-        .def_property("loss_ppm", [](const SimOptions& o) { return o.network.loss_ppm; }, [](SimOptions& o, std::uint32_t v) { o.network.loss_ppm = v; })
-        .def_property("duplicate_ppm", [](const SimOptions& o) { return o.network.duplicate_ppm; }, [](SimOptions& o, std::uint32_t v) { o.network.duplicate_ppm = v; })
-        .def_property("reorder_ppm", [](const SimOptions& o) { return o.network.reorder_ppm; }, [](SimOptions& o, std::uint32_t v) { o.network.reorder_ppm = v; })
-        .def_property("encode", [](const SimOptions& o) { return o.network.encode; }, [](SimOptions& o, bool v) { o.network.encode = v; })
-        .def_property("delay_ns", [](const SimOptions& o) { return std::pair(o.network.delay_low_ns, o.network.delay_high_ns); },
-                      [](SimOptions& o, std::pair<std::int64_t, std::int64_t> v) { std::tie(o.network.delay_low_ns, o.network.delay_high_ns) = v; });
+        .def_property(
+            "loss_ppm", [](const SimOptions& o) { return o.network.loss_ppm; },
+            [](SimOptions& o, std::uint32_t v) { o.network.loss_ppm = v; })
+        .def_property(
+            "duplicate_ppm", [](const SimOptions& o) { return o.network.duplicate_ppm; },
+            [](SimOptions& o, std::uint32_t v) { o.network.duplicate_ppm = v; })
+        .def_property(
+            "reorder_ppm", [](const SimOptions& o) { return o.network.reorder_ppm; },
+            [](SimOptions& o, std::uint32_t v) { o.network.reorder_ppm = v; })
+        .def_property(
+            "encode", [](const SimOptions& o) { return o.network.encode; },
+            [](SimOptions& o, bool v) { o.network.encode = v; })
+        .def_property(
+            "delay_ns", [](const SimOptions& o) { return std::pair(o.network.delay_low_ns, o.network.delay_high_ns); },
+            [](SimOptions& o, std::pair<std::int64_t, std::int64_t> v) {
+                std::tie(o.network.delay_low_ns, o.network.delay_high_ns) = v;
+            });
 
     py::class_<ClusterCore>(area, "ClusterCore", "The simulated cluster behind fastmas.consensus.Cluster.")
         .def(py::init<const SimOptions&, py::object>(), py::arg("options"), py::arg("factory"))
         .def("propose", &ClusterCore::propose, py::arg("command"), py::arg("at_ns") = py::none())
         .def("propose_many", &ClusterCore::propose_many, py::arg("commands"), py::arg("at_ns") = py::none())
-        .def("settle", [](ClusterCore& c, std::int64_t limit_ns) { return c.enter([&](SimCluster& s) { return s.settle(limit_ns); }); }, py::arg("limit_ns"))
-        .def("run_for", [](ClusterCore& c, std::int64_t ns) { c.enter([&](SimCluster& s) { s.run_for(ns); }); }, py::arg("duration_ns"))
-        .def("crash", [](ClusterCore& c, NodeId node) { c.enter([&](SimCluster& s) { s.crash(node); }); }, py::arg("node"))
-        .def("restart", [](ClusterCore& c, NodeId node) { c.enter([&](SimCluster& s) { s.restart(node); }); }, py::arg("node"))
-        .def("cut", [](ClusterCore& c, NodeId from, NodeId to) { c.enter([&](SimCluster& s) { s.cut(from, to, true); }); }, py::arg("source"), py::arg("target"))
+        .def(
+            "settle",
+            [](ClusterCore& c, std::int64_t limit_ns) {
+                return c.enter([&](SimCluster& s) { return s.settle(limit_ns); });
+            },
+            py::arg("limit_ns"))
+        .def(
+            "run_for", [](ClusterCore& c, std::int64_t ns) { c.enter([&](SimCluster& s) { s.run_for(ns); }); },
+            py::arg("duration_ns"))
+        .def(
+            "crash", [](ClusterCore& c, NodeId node) { c.enter([&](SimCluster& s) { s.crash(node); }); },
+            py::arg("node"))
+        .def(
+            "restart", [](ClusterCore& c, NodeId node) { c.enter([&](SimCluster& s) { s.restart(node); }); },
+            py::arg("node"))
+        .def(
+            "cut",
+            [](ClusterCore& c, NodeId from, NodeId to) { c.enter([&](SimCluster& s) { s.cut(from, to, true); }); },
+            py::arg("source"), py::arg("target"))
         .def("heal", [](ClusterCore& c) { c.enter([&](SimCluster& s) { s.heal(); }); })
-        .def("crash_leader_during_next", [](ClusterCore& c) { c.enter([&](SimCluster& s) { s.crash_leader_during_next(); }); })
+        .def("crash_leader_during_next",
+             [](ClusterCore& c) { c.enter([&](SimCluster& s) { s.crash_leader_during_next(); }); })
         .def("machine", &ClusterCore::machine, py::arg("node"))
-        .def("applied", [](const ClusterCore& c, NodeId node) { return c.sim().applied(node); }, py::arg("node"))
-        .def("is_up", [](const ClusterCore& c, NodeId node) { return c.sim().is_up(node); }, py::arg("node"))
+        .def(
+            "applied", [](const ClusterCore& c, NodeId node) { return c.sim().applied(node); }, py::arg("node"))
+        .def(
+            "is_up", [](const ClusterCore& c, NodeId node) { return c.sim().is_up(node); }, py::arg("node"))
         .def_property_readonly("leader", [](const ClusterCore& c) { return c.sim().leader(); })
         .def_property_readonly("term", [](const ClusterCore& c) { return c.sim().term(); })
         .def_property_readonly("now_ns", [](const ClusterCore& c) { return c.sim().now_ns(); })

@@ -13,7 +13,8 @@
 namespace fastmas::base {
 
 // An immutable string of bytes. Up to kInlineBytes live in the object itself (no allocation); longer ones share one
-// block between all copies. Copies may be used by different threads; one object may not. Copying is O(1) and never throws.
+// block between all copies. Copies may be used by different threads; one object may not. Copying is O(1) and never
+// throws.
 class Payload {
   public:
     static constexpr std::size_t kInlineBytes = 40;
@@ -79,7 +80,8 @@ class Payload {
         if (!is_inline()) storage_.block->references.fetch_add(1, std::memory_order_relaxed);
     }
     void release() noexcept {
-        // [P1 acq_rel] pairs with itself: the last owner sees every other owner's reads finished before it frees the block
+        // [P1 acq_rel] pairs with itself: the last owner sees every other owner's reads finished before it frees the
+        // block
         if (!is_inline() && storage_.block->references.fetch_sub(1, std::memory_order_acq_rel) == 1) {
             storage_.block->~Block();
             ::operator delete(storage_.block);

@@ -32,16 +32,19 @@ std::uint64_t hash_bytes(std::span<const std::byte> bytes, std::uint64_t seed) n
 
 Applied Applier::apply(const Entry& entry) {
     if (entry.index != log_index_ + 1)
-        throw base::InvariantError("entries are applied in order, expected " + std::to_string(log_index_ + 1) + ", got " + std::to_string(entry.index));
+        throw base::InvariantError("entries are applied in order, expected " + std::to_string(log_index_ + 1) +
+                                   ", got " + std::to_string(entry.index));
     log_index_ = entry.index;
     if (entry.kind == EntryKind::noop) return {};
-    if (entry.session.client != 0 && sessions_.seen(entry.session)) return {.kind = Applied::Kind::duplicate, .index = 0, .fingerprint = 0, .result = {}};
+    if (entry.session.client != 0 && sessions_.seen(entry.session))
+        return {.kind = Applied::Kind::duplicate, .index = 0, .fingerprint = 0, .result = {}};
     Applied applied{.kind = Applied::Kind::effect, .index = commands_ + 1, .fingerprint = 0, .result = {}};
     applied.result = machine_->apply({applied.index, entry.time_ns, entry.command.bytes()});
     if (applied.result.status == ResultStatus::broken) return applied;
     ++commands_;
     if (entry.session.client != 0) sessions_.record(entry.session, entry.index, applied.result);
-    applied.fingerprint = hash_bytes(applied.result.reply.bytes(), machine_->digest() + static_cast<std::uint64_t>(applied.result.status));
+    applied.fingerprint = hash_bytes(applied.result.reply.bytes(),
+                                     machine_->digest() + static_cast<std::uint64_t>(applied.result.status));
     return applied;
 }
 
@@ -59,7 +62,8 @@ void Applier::restore(const Snapshot& snapshot) {
     std::uint64_t commands = 0;
     const bool counted = reader.get(commands);
     std::span<const std::byte> rest = reader.rest();
-    if (!counted || !sessions_.decode(rest)) throw base::InvariantError("the snapshot at index " + std::to_string(snapshot.index) + " is damaged");
+    if (!counted || !sessions_.decode(rest))
+        throw base::InvariantError("the snapshot at index " + std::to_string(snapshot.index) + " is damaged");
     commands_ = commands;
     log_index_ = snapshot.index;
     machine_->restore(rest);

@@ -34,9 +34,9 @@ class StateMachine {
 struct Applied {
     enum class Kind : std::uint8_t { nothing, effect, duplicate };
     Kind kind = Kind::nothing;
-    std::uint64_t index = 0;    // effect: the command's
+    std::uint64_t index = 0;        // effect: the command's
     std::uint64_t fingerprint = 0;  // effect: hash of result and digest, equal on healthy replicas
-    Result result;              // effect
+    Result result;                  // effect
 };
 
 // Not thread-safe. Entries come in log order, each once; a gap throws base::InvariantError.

@@ -19,7 +19,7 @@ class Writer {
   public:
     explicit Writer(std::vector<std::byte>& out) : out_(out) {}
     template <class T>
-        requires std::is_integral_v<T>
+    requires std::is_integral_v<T>
     void put(T value) {
         const auto at = out_.size();
         out_.resize(at + sizeof(T));
@@ -36,7 +36,7 @@ class Reader {
   public:
     explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
     template <class T>
-        requires std::is_integral_v<T>
+    requires std::is_integral_v<T>
     bool get(T& value) noexcept {
         if (bytes_.size() < sizeof(T)) return false;
         std::memcpy(&value, bytes_.data(), sizeof(T));

@@ -20,13 +20,16 @@ constexpr std::size_t kSessionBytes = 24;
 
 const char* decode_entries(Reader& reader, Message& message) {
     std::uint32_t count = 0;
-    if (!reader.get(message.index) || !reader.get(message.log_term) || !reader.get(message.commit) || !reader.get(count)) return "append cut short";
+    if (!reader.get(message.index) || !reader.get(message.log_term) || !reader.get(message.commit) ||
+        !reader.get(count))
+        return "append cut short";
     if (count > reader.left() / kEntryBytes) return "more entries promised than bytes are left";
     message.entries.resize(count);
     Index index = message.index;
     for (Entry& entry : message.entries) {
         std::uint32_t kind = 0, size = 0;
-        if (!reader.get(entry.term) || !reader.get(entry.time_ns) || !reader.get(kind) || !reader.get(size)) return "entry cut short";
+        if (!reader.get(entry.term) || !reader.get(entry.time_ns) || !reader.get(kind) || !reader.get(size))
+            return "entry cut short";
         if (kind > static_cast<std::uint32_t>(EntryKind::command)) return "unknown kind of entry";
         entry.kind = static_cast<EntryKind>(kind);
         entry.index = ++index;
@@ -36,7 +39,9 @@ const char* decode_entries(Reader& reader, Message& message) {
             entry.command = Payload();
             continue;
         }
-        if (!reader.get(entry.session.client) || !reader.get(entry.session.sequence) || !reader.get(entry.session.acknowledged)) return "session cut short";
+        if (!reader.get(entry.session.client) || !reader.get(entry.session.sequence) ||
+            !reader.get(entry.session.acknowledged))
+            return "session cut short";
         if (!reader.get(entry.command, size)) return "command cut short";
     }
     return nullptr;
@@ -44,7 +49,9 @@ const char* decode_entries(Reader& reader, Message& message) {
 
 const char* decode_snapshot(Reader& reader, Snapshot& snapshot) {
     std::uint32_t voters = 0, size = 0;
-    if (!reader.get(snapshot.index) || !reader.get(snapshot.term) || !reader.get(snapshot.time_ns) || !reader.get(voters)) return "snapshot cut short";
+    if (!reader.get(snapshot.index) || !reader.get(snapshot.term) || !reader.get(snapshot.time_ns) ||
+        !reader.get(voters))
+        return "snapshot cut short";
     if (voters > kMaxNodes) return "too many voters";
     snapshot.voters.resize(voters);
     for (NodeId& voter : snapshot.voters)
@@ -57,13 +64,20 @@ const char* decode_snapshot(Reader& reader, Snapshot& snapshot) {
 
 const char* to_string(MessageType type) noexcept {
     switch (type) {
-        case MessageType::pre_vote: return "pre_vote";
-        case MessageType::pre_vote_reply: return "pre_vote_reply";
-        case MessageType::vote: return "vote";
-        case MessageType::vote_reply: return "vote_reply";
-        case MessageType::append: return "append";
-        case MessageType::append_reply: return "append_reply";
-        case MessageType::snapshot: return "snapshot";
+        case MessageType::pre_vote:
+            return "pre_vote";
+        case MessageType::pre_vote_reply:
+            return "pre_vote_reply";
+        case MessageType::vote:
+            return "vote";
+        case MessageType::vote_reply:
+            return "vote_reply";
+        case MessageType::append:
+            return "append";
+        case MessageType::append_reply:
+            return "append_reply";
+        case MessageType::snapshot:
+            return "snapshot";
     }
     return "unknown";
 }
@@ -71,17 +85,21 @@ const char* to_string(MessageType type) noexcept {
 std::size_t encoded_size(const Message& message) noexcept {
     switch (message.type) {
         case MessageType::pre_vote:
-        case MessageType::vote: return kHeaderBytes + 16;
+        case MessageType::vote:
+            return kHeaderBytes + 16;
         case MessageType::pre_vote_reply:
-        case MessageType::vote_reply: return kHeaderBytes;
+        case MessageType::vote_reply:
+            return kHeaderBytes;
         case MessageType::append: {
             std::size_t size = kHeaderBytes + 28;
             for (const Entry& entry : message.entries)
                 size += kEntryBytes + (entry.kind == EntryKind::command ? kSessionBytes + entry.command.size() : 0);
             return size;
         }
-        case MessageType::append_reply: return kHeaderBytes + (message.reject ? 24 : 8);
-        case MessageType::snapshot: return kHeaderBytes + 32 + 4 * message.snapshot.voters.size() + message.snapshot.state.size();
+        case MessageType::append_reply:
+            return kHeaderBytes + (message.reject ? 24 : 8);
+        case MessageType::snapshot:
+            return kHeaderBytes + 32 + 4 * message.snapshot.voters.size() + message.snapshot.state.size();
     }
     return 0;
 }
@@ -105,7 +123,8 @@ void encode(const Message& message, std::vector<std::byte>& out) {
             writer.put(message.log_term);
             break;
         case MessageType::pre_vote_reply:
-        case MessageType::vote_reply: break;
+        case MessageType::vote_reply:
+            break;
         case MessageType::append:
             writer.put(message.index);
             writer.put(message.log_term);
@@ -146,12 +165,14 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
     Reader reader(bytes);
     std::uint32_t length = 0;
     std::uint8_t version = 0, type = 0, flags = 0, zero = 0;
-    if (!reader.get(length) || !reader.get(version) || !reader.get(type) || !reader.get(flags) || !reader.get(zero) || !reader.get(message.from) ||
-        !reader.get(message.to) || !reader.get(message.term))
+    if (!reader.get(length) || !reader.get(version) || !reader.get(type) || !reader.get(flags) || !reader.get(zero) ||
+        !reader.get(message.from) || !reader.get(message.to) || !reader.get(message.term))
         return "header cut short";
     if (length != bytes.size()) return "length does not match";
     if (version != kMessageVersion) return "unknown version";
-    if (type < static_cast<std::uint8_t>(MessageType::pre_vote) || type > static_cast<std::uint8_t>(MessageType::snapshot)) return "unknown type";
+    if (type < static_cast<std::uint8_t>(MessageType::pre_vote) ||
+        type > static_cast<std::uint8_t>(MessageType::snapshot))
+        return "unknown type";
     if (flags > 1 || zero != 0) return "unknown flags";
     message.type = static_cast<MessageType>(type);
     message.reject = flags == 1;
@@ -167,14 +188,22 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
             if (!reader.get(message.index) || !reader.get(message.log_term)) problem = "vote cut short";
             break;
         case MessageType::pre_vote_reply:
-        case MessageType::vote_reply: is_reply = true; break;
-        case MessageType::append: problem = decode_entries(reader, message); break;
+        case MessageType::vote_reply:
+            is_reply = true;
+            break;
+        case MessageType::append:
+            problem = decode_entries(reader, message);
+            break;
         case MessageType::append_reply:
             is_reply = true;
-            if (!reader.get(message.index)) problem = "reply cut short";
-            else if (message.reject && (!reader.get(message.hint_index) || !reader.get(message.hint_term))) problem = "hint cut short";
+            if (!reader.get(message.index))
+                problem = "reply cut short";
+            else if (message.reject && (!reader.get(message.hint_index) || !reader.get(message.hint_term)))
+                problem = "hint cut short";
             break;
-        case MessageType::snapshot: problem = decode_snapshot(reader, message.snapshot); break;
+        case MessageType::snapshot:
+            problem = decode_snapshot(reader, message.snapshot);
+            break;
     }
     if (problem != nullptr) return problem;
     if (message.reject && !is_reply) return "only a reply can refuse";

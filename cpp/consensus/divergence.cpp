@@ -28,11 +28,14 @@ DivergenceMonitor::Verdict DivergenceMonitor::vote(NodeId node, std::uint64_t in
     }
     std::vector<Vote>& votes = open(index).votes;
     const auto mine = std::find_if(votes.begin(), votes.end(), [&](const Vote& vote) { return vote.node == node; });
-    if (mine != votes.end()) mine->fingerprint = fingerprint;
-    else votes.push_back({node, fingerprint});
+    if (mine != votes.end())
+        mine->fingerprint = fingerprint;
+    else
+        votes.push_back({node, fingerprint});
 
     const auto count = [&](std::uint64_t value) {
-        return static_cast<std::size_t>(std::count_if(votes.begin(), votes.end(), [&](const Vote& vote) { return vote.fingerprint == value; }));
+        return static_cast<std::size_t>(
+            std::count_if(votes.begin(), votes.end(), [&](const Vote& vote) { return vote.fingerprint == value; }));
     };
     if (count(fingerprint) < quorum_size(nodes_)) {
         std::size_t best = 0;

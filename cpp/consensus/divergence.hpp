@@ -14,10 +14,10 @@ namespace fastmas::consensus {
 class DivergenceMonitor {
   public:
     struct Verdict {
-        bool decided_now = false;            // a majority agrees since this vote, and this vote is among it
-        bool agrees = true;                  // false: this node's result differs from the majority's
-        std::vector<NodeId> diverged;        // earlier votes that turn out to differ
-        bool impossible = false;             // the votes still out cannot make a majority any more
+        bool decided_now = false;      // a majority agrees since this vote, and this vote is among it
+        bool agrees = true;            // false: this node's result differs from the majority's
+        std::vector<NodeId> diverged;  // earlier votes that turn out to differ
+        bool impossible = false;       // the votes still out cannot make a majority any more
     };
 
     explicit DivergenceMonitor(std::size_t nodes) : nodes_(nodes) {}

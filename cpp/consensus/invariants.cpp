@@ -8,23 +8,35 @@
 namespace fastmas::consensus {
 namespace {
 
-bool same(const auto& a, const auto& b) { return a.term == b.term && a.chain == b.chain; }
-std::string at(Index index) { return "index " + std::to_string(index); }
+bool same(const auto& a, const auto& b) {
+    return a.term == b.term && a.chain == b.chain;
+}
+std::string at(Index index) {
+    return "index " + std::to_string(index);
+}
 
 }  // namespace
 
 void InvariantChecker::fail(const RaftNode& node, const char* invariant, const std::string& detail) {
-    throw base::InvariantError(std::string(invariant) + ": broken by node " + std::to_string(node.id()) + " in term " + std::to_string(node.term()) + ", " + detail);
+    throw base::InvariantError(std::string(invariant) + ": broken by node " + std::to_string(node.id()) + " in term " +
+                               std::to_string(node.term()) + ", " + detail);
 }
 
 InvariantChecker::Link InvariantChecker::extend(const Link& previous, const Entry& entry) {
-    const std::uint64_t head[] = {previous.chain,       entry.term, entry.index, static_cast<std::uint64_t>(entry.time_ns), entry.session.client,
-                                  entry.session.sequence, static_cast<std::uint64_t>(entry.kind)};
-    return {entry.term, hash_bytes(entry.command.bytes(), hash_bytes(std::as_bytes(std::span(head)), 1)), entry.time_ns};
+    const std::uint64_t head[] = {previous.chain,
+                                  entry.term,
+                                  entry.index,
+                                  static_cast<std::uint64_t>(entry.time_ns),
+                                  entry.session.client,
+                                  entry.session.sequence,
+                                  static_cast<std::uint64_t>(entry.kind)};
+    return {entry.term, hash_bytes(entry.command.bytes(), hash_bytes(std::as_bytes(std::span(head)), 1)),
+            entry.time_ns};
 }
 
 void InvariantChecker::check_matching(const RaftNode& node, Index index, const Link& link) {
-    const char* const invariant = "log matching: two logs that hold an entry of the same index and term are the same up to it";
+    const char* const invariant =
+        "log matching: two logs that hold an entry of the same index and term are the same up to it";
     if (index > first_.size()) {
         first_.resize(index);
         first_[index - 1] = link;
@@ -49,14 +61,18 @@ void InvariantChecker::on_persist(const RaftNode& node, const Ready& ready) {
     for (const Entry& entry : ready.entries) {
         if (entry.index > log.size() + 1) fail(node, "a log has no gaps", at(entry.index));
         if (entry.index <= log.size()) {
-            if (seen.led && seen.hard.term == node.term()) fail(node, "leader append-only: a leader never overwrites or deletes entries of its log", at(entry.index));
+            if (seen.led && seen.hard.term == node.term())
+                fail(node, "leader append-only: a leader never overwrites or deletes entries of its log",
+                     at(entry.index));
             if (entry.index <= seen.commit) fail(node, "a committed entry is never deleted", at(entry.index));
-            if (log[entry.index - 1].term == entry.term) fail(node, "an append that matches deletes nothing", at(entry.index));
+            if (log[entry.index - 1].term == entry.term)
+                fail(node, "an append that matches deletes nothing", at(entry.index));
             log.resize(entry.index - 1);
         }
         const Link previous = log.empty() ? Link{} : log.back();
         if (entry.term < previous.term) fail(node, "terms never fall along a log", at(entry.index));
-        if (!log.empty() && entry.time_ns < previous.time_ns) fail(node, "time never falls along a log", at(entry.index));
+        if (!log.empty() && entry.time_ns < previous.time_ns)
+            fail(node, "time never falls along a log", at(entry.index));
         log.push_back(extend(previous, entry));
         check_matching(node, entry.index, log.back());
     }
@@ -66,10 +82,14 @@ void InvariantChecker::on_send(const RaftNode& node, const Message& message, con
     ++checks_;
     const HardState& stored = disk.hard_state();
     const char* const invariant = "nothing leaves before what it says is durable";
-    const bool asks_about_next = message.type == MessageType::pre_vote || (message.type == MessageType::pre_vote_reply && !message.reject);
-    if (!asks_about_next && message.term > stored.term) fail(node, invariant, std::string("the term of a ") + to_string(message.type));
-    if (message.type == MessageType::vote && message.term == stored.term && stored.vote != node.id()) fail(node, invariant, "its vote for itself");
-    if (message.type == MessageType::vote_reply && !message.reject && (stored.term != message.term || stored.vote != message.to))
+    const bool asks_about_next =
+        message.type == MessageType::pre_vote || (message.type == MessageType::pre_vote_reply && !message.reject);
+    if (!asks_about_next && message.term > stored.term)
+        fail(node, invariant, std::string("the term of a ") + to_string(message.type));
+    if (message.type == MessageType::vote && message.term == stored.term && stored.vote != node.id())
+        fail(node, invariant, "its vote for itself");
+    if (message.type == MessageType::vote_reply && !message.reject &&
+        (stored.term != message.term || stored.vote != message.to))
         fail(node, invariant, "its vote for node " + std::to_string(message.to));
     if (message.type == MessageType::append_reply && !message.reject && message.index > disk.log().last_index())
         fail(node, invariant, "the entry it acknowledges at " + at(message.index));
@@ -77,7 +97,8 @@ void InvariantChecker::on_send(const RaftNode& node, const Message& message, con
 
 void InvariantChecker::on_apply(const RaftNode& node, const Entry& entry, const Applied& applied) {
     Seen& seen = seen_[node.id()];
-    if (entry.index != seen.applied + 1 || entry.index > node.commit_index()) fail(node, "committed entries are applied in order, each once", at(entry.index));
+    if (entry.index != seen.applied + 1 || entry.index > node.commit_index())
+        fail(node, "committed entries are applied in order, each once", at(entry.index));
     seen.applied = entry.index;
     const Link previous = entry.index == 1 ? Link{} : seen.log[entry.index - 2];
     if (entry.index > seen.log.size() || !same(extend(previous, entry), seen.log[entry.index - 1]))
@@ -89,7 +110,8 @@ void InvariantChecker::on_apply(const RaftNode& node, const Entry& entry, const 
     if (applied.index != ++seen.commands) fail(node, once, "command " + std::to_string(applied.index));
     if (applied.index <= requests_.size()) {
         const Request& known = requests_[applied.index - 1];
-        if (known.log_index != entry.index || known.session != entry.session) fail(node, once, "command " + std::to_string(applied.index));
+        if (known.log_index != entry.index || known.session != entry.session)
+            fail(node, once, "command " + std::to_string(applied.index));
         return;
     }
     requests_.push_back({entry.session, entry.index});
@@ -101,7 +123,8 @@ void InvariantChecker::on_apply(const RaftNode& node, const Entry& entry, const 
 
 void InvariantChecker::on_restore(const RaftNode& node, const Snapshot& snapshot, std::uint64_t commands) {
     Seen& seen = seen_[node.id()];
-    if (snapshot.index < seen.applied) fail(node, "a snapshot never moves a state machine backwards", at(snapshot.index));
+    if (snapshot.index < seen.applied)
+        fail(node, "a snapshot never moves a state machine backwards", at(snapshot.index));
     seen.applied = snapshot.index;
     seen.commands = commands;
 }
@@ -124,12 +147,15 @@ void InvariantChecker::check_election(const RaftNode& node, const Seen& seen) {
     if (seen.led && seen.hard.term == node.term()) return;
     const auto [found, is_new] = leaders_.try_emplace(node.term(), node.id());
     if (!is_new && found->second != node.id())
-        fail(node, "election safety: at most one leader is elected in a term", "node " + std::to_string(found->second) + " was elected, too");
-    // an index committed in a later term than this leader's need not be in its log: it only does not know yet that it is over
+        fail(node, "election safety: at most one leader is elected in a term",
+             "node " + std::to_string(found->second) + " was elected, too");
+    // an index committed in a later term than this leader's need not be in its log: it only does not know yet that it
+    // is over
     const auto end = std::lower_bound(commit_terms_.begin(), commit_terms_.end(), node.term());
     const auto must_hold = static_cast<Index>(end - commit_terms_.begin());
     if (must_hold != 0 && (seen.log.size() < must_hold || !same(seen.log[must_hold - 1], committed_[must_hold - 1])))
-        fail(node, "leader completeness: an entry committed in a term is in the logs of the leaders of all later terms", at(must_hold));
+        fail(node, "leader completeness: an entry committed in a term is in the logs of the leaders of all later terms",
+             at(must_hold));
 }
 
 void InvariantChecker::check_commit(const RaftNode& node, const Seen& seen, const std::vector<const SimDisk*>& disks) {
@@ -140,13 +166,15 @@ void InvariantChecker::check_commit(const RaftNode& node, const Seen& seen, cons
     for (Index index = seen.commit + 1; index <= commit; ++index) {
         const Link& link = seen.log[index - 1];
         if (index <= committed_.size()) {
-            if (!same(link, committed_[index - 1])) fail(node, "state machine safety: no two nodes commit different entries at the same index", at(index));
+            if (!same(link, committed_[index - 1]))
+                fail(node, "state machine safety: no two nodes commit different entries at the same index", at(index));
             continue;
         }
         std::size_t holders = 0;
         for (const SimDisk* disk : disks)
             if (disk->log().snapshot_index() >= index || disk->log().term(index) == link.term) ++holders;
-        if (holders < quorum_size(disks.size())) fail(node, "what is committed is on a majority of disks", at(index) + " on " + std::to_string(holders));
+        if (holders < quorum_size(disks.size()))
+            fail(node, "what is committed is on a majority of disks", at(index) + " on " + std::to_string(holders));
         committed_.push_back(link);
         commit_terms_.push_back(node.term());
     }
@@ -157,10 +185,14 @@ void InvariantChecker::after_step(const RaftNode& node, const std::vector<const 
     Seen& seen = seen_[node.id()];
     if (node.term() < seen.hard.term) fail(node, "a term never falls", "from " + std::to_string(seen.hard.term));
     if (node.term() == seen.hard.term && seen.hard.vote != kNoNode && node.vote() != seen.hard.vote)
-        fail(node, "a node votes once a term", "for " + std::to_string(seen.hard.vote) + ", then " + std::to_string(node.vote()));
-    if (node.commit_index() < seen.commit) fail(node, "a commit index never falls", "from " + std::to_string(seen.commit));
-    if (node.applied_index() > node.commit_index()) fail(node, "nothing is applied before it is committed", at(node.applied_index()));
-    if (node.log().last_index() != seen.log.size()) fail(node, "what is in the log is stored", at(node.log().last_index()));
+        fail(node, "a node votes once a term",
+             "for " + std::to_string(seen.hard.vote) + ", then " + std::to_string(node.vote()));
+    if (node.commit_index() < seen.commit)
+        fail(node, "a commit index never falls", "from " + std::to_string(seen.commit));
+    if (node.applied_index() > node.commit_index())
+        fail(node, "nothing is applied before it is committed", at(node.applied_index()));
+    if (node.log().last_index() != seen.log.size())
+        fail(node, "what is in the log is stored", at(node.log().last_index()));
     const bool leads = node.role() == Role::leader;
     if (leads) check_election(node, seen);
     if (node.commit_index() > seen.commit) check_commit(node, seen, disks);
@@ -168,9 +200,11 @@ void InvariantChecker::after_step(const RaftNode& node, const std::vector<const 
         for (const Progress& peer : node.progress()) {
             // a follower that went on to a later term may since have lost what it acknowledged
             const SimDisk& disk = *disks[peer.id - 1];
-            if (peer.match == 0 || disk.hard_state().term > node.term() || disk.log().snapshot_index() >= peer.match) continue;
+            if (peer.match == 0 || disk.hard_state().term > node.term() || disk.log().snapshot_index() >= peer.match)
+                continue;
             const auto own = node.log().term(peer.match);
-            if (own && disk.log().term(peer.match) != own) fail(node, "a leader counts for a follower only what that follower's disk holds", at(peer.match));
+            if (own && disk.log().term(peer.match) != own)
+                fail(node, "a leader counts for a follower only what that follower's disk holds", at(peer.match));
         }
     }
     seen.hard = {node.term(), node.vote()};
@@ -181,10 +215,12 @@ void InvariantChecker::after_step(const RaftNode& node, const std::vector<const 
 void InvariantChecker::check_log(const RaftNode& node, const SimDisk& disk) const {
     const Seen& seen = seen_[node.id()];
     for (const Log* log : {&node.log(), &disk.log()}) {
-        if (log->last_index() != seen.log.size()) fail(node, "log and disk hold what was stored", at(log->last_index()));
+        if (log->last_index() != seen.log.size())
+            fail(node, "log and disk hold what was stored", at(log->last_index()));
         for (Index index = log->first_index(); index <= log->last_index(); ++index) {
             const Link previous = index == 1 ? Link{} : seen.log[index - 2];
-            if (!same(extend(previous, log->at(index)), seen.log[index - 1])) fail(node, "log and disk hold what was stored", at(index));
+            if (!same(extend(previous, log->at(index)), seen.log[index - 1]))
+                fail(node, "log and disk hold what was stored", at(index));
         }
     }
 }

@@ -14,9 +14,9 @@
 
 namespace fastmas::consensus {
 
-// Watches a simulated cluster from outside, with a memory of its own (the hash chain of every log, who led which term, what
-// was committed, which request became which command), and compares each step with the one before. A check that fails throws
-// base::InvariantError, which begins with the invariant's sentence. O(nodes) a step plus O(1) an entry.
+// Watches a simulated cluster from outside, with a memory of its own (the hash chain of every log, who led which term,
+// what was committed, which request became which command), and compares each step with the one before. A check that
+// fails throws base::InvariantError, which begins with the invariant's sentence. O(nodes) a step plus O(1) an entry.
 class InvariantChecker {
   public:
     explicit InvariantChecker(std::size_t nodes) : seen_(nodes + 1) {}
@@ -67,11 +67,11 @@ class InvariantChecker {
 
     std::vector<Seen> seen_;  // by node id
     std::unordered_map<Term, NodeId> leaders_;
-    std::vector<Link> first_;                          // the first entry ever stored at each index
-    std::map<std::pair<Index, Term>, Link> others_;    // those of other terms
+    std::vector<Link> first_;                        // the first entry ever stored at each index
+    std::map<std::pair<Index, Term>, Link> others_;  // those of other terms
     std::vector<Link> committed_;
-    std::vector<Term> commit_terms_;                   // the term in which each index was first known to be committed
-    std::vector<Request> requests_;                    // which request became command 1, 2, ...
+    std::vector<Term> commit_terms_;  // the term in which each index was first known to be committed
+    std::vector<Request> requests_;   // which request became command 1, 2, ...
     std::unordered_map<std::uint64_t, std::uint64_t> sequences_;  // by client, the last that took effect
     std::uint64_t checks_ = 0;
 };

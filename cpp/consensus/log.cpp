@@ -8,16 +8,21 @@
 namespace fastmas::consensus {
 
 Log::Log(const Snapshot& snapshot, std::vector<Entry> entries)
-    : entries_(std::move(entries)), snapshot_index_(snapshot.index), snapshot_term_(snapshot.term), snapshot_time_ns_(snapshot.time_ns) {
+    : entries_(std::move(entries)),
+      snapshot_index_(snapshot.index),
+      snapshot_term_(snapshot.term),
+      snapshot_time_ns_(snapshot.time_ns) {
     Index expected = snapshot_index_;
     Term term = snapshot_term_;
     for (const Entry& entry : entries_) {
         if (entry.index != ++expected)
-            throw base::ConfigError("stored entries must follow the snapshot without a gap, expected index " + std::to_string(expected) + ", got " +
-                                    std::to_string(entry.index) + "; restore the store from a healthy copy");
+            throw base::ConfigError("stored entries must follow the snapshot without a gap, expected index " +
+                                    std::to_string(expected) + ", got " + std::to_string(entry.index) +
+                                    "; restore the store from a healthy copy");
         if (entry.term < term || entry.term == 0)
-            throw base::ConfigError("terms of stored entries must not fall, got term " + std::to_string(entry.term) + " after " + std::to_string(term) +
-                                    " at index " + std::to_string(entry.index) + "; restore the store from a healthy copy");
+            throw base::ConfigError("terms of stored entries must not fall, got term " + std::to_string(entry.term) +
+                                    " after " + std::to_string(term) + " at index " + std::to_string(entry.index) +
+                                    "; restore the store from a healthy copy");
         term = entry.term;
     }
     stable_index_ = last_index();
@@ -38,13 +43,15 @@ Index Log::first_of_term(Index index) const noexcept {
     const Term wanted = at(index).term;
     // terms never fall along the log, so the run's start is found by bisection
     const auto begin = entries_.begin() + static_cast<std::ptrdiff_t>(dead_);
-    const auto found = std::lower_bound(begin, entries_.end(), wanted, [](const Entry& entry, Term term) { return entry.term < term; });
+    const auto found = std::lower_bound(begin, entries_.end(), wanted,
+                                        [](const Entry& entry, Term term) { return entry.term < term; });
     return found->index;
 }
 
 Index Log::last_not_after(Term term) const noexcept {
     const auto begin = entries_.begin() + static_cast<std::ptrdiff_t>(dead_);
-    const auto found = std::upper_bound(begin, entries_.end(), term, [](Term wanted, const Entry& entry) { return wanted < entry.term; });
+    const auto found = std::upper_bound(begin, entries_.end(), term,
+                                        [](Term wanted, const Entry& entry) { return wanted < entry.term; });
     return snapshot_index_ + static_cast<Index>(found - begin);
 }
 

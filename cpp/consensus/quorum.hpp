@@ -10,7 +10,9 @@
 namespace fastmas::consensus {
 
 // The least number of nodes such that any two such sets share a node.
-constexpr std::size_t quorum_size(std::size_t nodes) noexcept { return nodes / 2 + 1; }
+constexpr std::size_t quorum_size(std::size_t nodes) noexcept {
+    return nodes / 2 + 1;
+}
 
 enum class VoteResult { pending, won, lost };
 

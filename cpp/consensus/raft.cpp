@@ -9,10 +9,14 @@ namespace fastmas::consensus {
 
 const char* to_string(Role role) noexcept {
     switch (role) {
-        case Role::follower: return "follower";
-        case Role::pre_candidate: return "pre_candidate";
-        case Role::candidate: return "candidate";
-        case Role::leader: return "leader";
+        case Role::follower:
+            return "follower";
+        case Role::pre_candidate:
+            return "pre_candidate";
+        case Role::candidate:
+            return "candidate";
+        case Role::leader:
+            return "leader";
     }
     return "unknown";
 }
@@ -26,8 +30,9 @@ RaftNode::RaftNode(RaftConfig config, PersistentState stored)
       commit_(snapshot_.index),
       applied_(snapshot_.index) {
     if (log_.last_term() > hard_.term)
-        throw base::ConfigError("the stored term must be at least that of the last stored entry (" + std::to_string(log_.last_term()) + "), got " +
-                                std::to_string(hard_.term) + "; restore the store from a healthy copy");
+        throw base::ConfigError("the stored term must be at least that of the last stored entry (" +
+                                std::to_string(log_.last_term()) + "), got " + std::to_string(hard_.term) +
+                                "; restore the store from a healthy copy");
     for (const NodeId voter : config_.voters)
         if (voter != config_.id) peers_.push_back({.id = voter});
     matched_.reserve(config_.voters.size());
@@ -37,7 +42,9 @@ RaftNode::RaftNode(RaftConfig config, PersistentState stored)
 void RaftNode::enter() {
     if (!poisoned_.empty()) throw base::InvariantError(poisoned_);
     if (ready_out_)
-        throw base::ConfigError("node " + std::to_string(config_.id) + " waits for advance(): do what ready() asked for, then call advance() before anything else");
+        throw base::ConfigError(
+            "node " + std::to_string(config_.id) +
+            " waits for advance(): do what ready() asked for, then call advance() before anything else");
 }
 
 void RaftNode::poison(const std::string& text) {
@@ -68,18 +75,21 @@ void RaftNode::tick() {
 bool RaftNode::acceptable(const Message& message) const noexcept {
     if (message.to != config_.id || message.from == config_.id) return false;
     if (std::find(config_.voters.begin(), config_.voters.end(), message.from) == config_.voters.end()) return false;
-    if (message.term == 0 || message.term > kMaxTerm || message.index > kMaxTerm || message.log_term > message.term) return false;
+    if (message.term == 0 || message.term > kMaxTerm || message.index > kMaxTerm || message.log_term > message.term)
+        return false;
     if (message.type == MessageType::append) {
         Index index = message.index;
         Term term = message.log_term;
         for (const Entry& entry : message.entries) {
-            if (entry.index != ++index || entry.term < term || entry.term == 0 || entry.term > message.term) return false;
+            if (entry.index != ++index || entry.term < term || entry.term == 0 || entry.term > message.term)
+                return false;
             term = entry.term;
         }
     }
     if (message.type == MessageType::snapshot) {
         const Snapshot& snapshot = message.snapshot;
-        if (snapshot.index == 0 || snapshot.index > kMaxTerm || snapshot.term == 0 || snapshot.term > message.term) return false;
+        if (snapshot.index == 0 || snapshot.index > kMaxTerm || snapshot.term == 0 || snapshot.term > message.term)
+            return false;
         if (snapshot.voters != config_.voters) return false;
     }
     return true;
@@ -93,10 +103,11 @@ void RaftNode::step(const Message& message) {
     }
     const bool asks_for_vote = message.type == MessageType::pre_vote || message.type == MessageType::vote;
     if (message.term > hard_.term) {
-        // §6: a server that hears from a leader within the minimum election time-out neither updates its term nor votes,
-        // so that a server that was cut off cannot depose a working leader
+        // §6: a server that hears from a leader within the minimum election time-out neither updates its term nor
+        // votes, so that a server that was cut off cannot depose a working leader
         if (asks_for_vote && in_contact_with_leader()) return;
-        const bool only_asked = message.type == MessageType::pre_vote || (message.type == MessageType::pre_vote_reply && !message.reject);
+        const bool only_asked =
+            message.type == MessageType::pre_vote || (message.type == MessageType::pre_vote_reply && !message.reject);
         if (!only_asked) {
             // §5.1: a higher term turns any server into a follower of that term
             const bool from_leader = message.type == MessageType::append || message.type == MessageType::snapshot;
@@ -116,12 +127,22 @@ void RaftNode::step(const Message& message) {
     }
     switch (message.type) {
         case MessageType::pre_vote:
-        case MessageType::vote: handle_vote_request(message); break;
+        case MessageType::vote:
+            handle_vote_request(message);
+            break;
         case MessageType::pre_vote_reply:
-        case MessageType::vote_reply: handle_vote_reply(message); break;
-        case MessageType::append: handle_append(message); break;
-        case MessageType::append_reply: handle_append_reply(message); break;
-        case MessageType::snapshot: handle_snapshot(message); break;
+        case MessageType::vote_reply:
+            handle_vote_reply(message);
+            break;
+        case MessageType::append:
+            handle_append(message);
+            break;
+        case MessageType::append_reply:
+            handle_append_reply(message);
+            break;
+        case MessageType::snapshot:
+            handle_snapshot(message);
+            break;
     }
 }
 
@@ -135,7 +156,8 @@ Proposal RaftNode::propose(Payload command, const Session& session, std::int64_t
 }
 
 bool RaftNode::has_ready() const noexcept {
-    return outbox_size_ != 0 || hard_changed_ || snapshot_pending_ || log_.last_index() > log_.stable_index() || commit_ > applied_;
+    return outbox_size_ != 0 || hard_changed_ || snapshot_pending_ || log_.last_index() > log_.stable_index() ||
+           commit_ > applied_;
 }
 
 const Ready& RaftNode::ready() {
@@ -154,7 +176,9 @@ const Ready& RaftNode::ready() {
 
 void RaftNode::advance() {
     if (!poisoned_.empty()) throw base::InvariantError(poisoned_);
-    if (!ready_out_) throw base::ConfigError("node " + std::to_string(config_.id) + " has no ready() to advance past; call ready() first");
+    if (!ready_out_)
+        throw base::ConfigError("node " + std::to_string(config_.id) +
+                                " has no ready() to advance past; call ready() first");
     ready_out_ = false;
     snapshot_pending_ = false;
     hard_changed_ = false;
@@ -171,8 +195,10 @@ void RaftNode::advance() {
 void RaftNode::compact(Index index, Payload state) {
     enter();
     if (index > applied_ || index <= snapshot_.index)
-        throw base::ConfigError("compact takes an applied index above the last snapshot's, got " + std::to_string(index) + " with " + std::to_string(applied_) +
-                                " applied and the snapshot at " + std::to_string(snapshot_.index) + "; snapshot what was applied");
+        throw base::ConfigError("compact takes an applied index above the last snapshot's, got " +
+                                std::to_string(index) + " with " + std::to_string(applied_) +
+                                " applied and the snapshot at " + std::to_string(snapshot_.index) +
+                                "; snapshot what was applied");
     log_.compact(index);
     snapshot_ = {index, log_.snapshot_term(), log_.snapshot_time_ns(), config_.voters, std::move(state)};
 }
@@ -184,7 +210,8 @@ void RaftNode::set_hard_state(Term term, NodeId vote) noexcept {
 
 void RaftNode::set_commit(Index index) {
     if (index < commit_) poison("commit would fall from " + std::to_string(commit_) + " to " + std::to_string(index));
-    if (index > log_.last_index()) poison("commit " + std::to_string(index) + " is past the last entry " + std::to_string(log_.last_index()));
+    if (index > log_.last_index())
+        poison("commit " + std::to_string(index) + " is past the last entry " + std::to_string(log_.last_index()));
     commit_ = index;
 }
 

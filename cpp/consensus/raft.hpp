@@ -136,8 +136,8 @@ class RaftNode {
     std::vector<Progress> peers_;  // the other nodes; meaningful on a leader
     std::uint64_t yes_ = 0;        // votes, one bit a voter in config order
     std::uint64_t no_ = 0;
-    std::uint32_t election_elapsed_ = 0;   // since the timer was last reset
-    std::uint32_t contact_elapsed_ = 0;    // since a leader was last heard, or since the start
+    std::uint32_t election_elapsed_ = 0;  // since the timer was last reset
+    std::uint32_t contact_elapsed_ = 0;   // since a leader was last heard, or since the start
     std::uint32_t heartbeat_elapsed_ = 0;
     std::uint32_t quorum_elapsed_ = 0;
     std::uint32_t election_timeout_ = 0;

@@ -17,8 +17,9 @@ struct RaftConfig {
     // Ticks without word from a leader before a follower stands; the actual wait is drawn from [n, 2n) (paper §5.2).
     std::uint32_t election_ticks = 10;
     std::uint32_t heartbeat_ticks = 2;
-    bool pre_vote = true;      // ask before raising the term (thesis §9.6)
-    bool check_quorum = true;  // a leader that hears from no majority steps down; followers in contact refuse votes (§6)
+    bool pre_vote = true;  // ask before raising the term (thesis §9.6)
+    bool check_quorum =
+        true;  // a leader that hears from no majority steps down; followers in contact refuse votes (§6)
 
     std::size_t max_append_entries = 1024;         // a message
     std::size_t max_append_bytes = 1U << 20;       // a message; one larger entry still goes alone

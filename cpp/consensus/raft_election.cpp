@@ -38,12 +38,15 @@ void RaftNode::campaign(bool pre) {
     for (std::size_t i = 0; i < config_.voters.size(); ++i)
         if (config_.voters[i] == config_.id) yes_ |= std::uint64_t{1} << i;
     if (tally(1, 0, config_.voters.size()) == VoteResult::won) {
-        if (pre) campaign(false);
-        else become_leader();
+        if (pre)
+            campaign(false);
+        else
+            become_leader();
         return;
     }
     for (const Progress& peer : peers_) {
-        Message& request = send(pre ? MessageType::pre_vote : MessageType::vote, peer.id, pre ? hard_.term + 1 : hard_.term);
+        Message& request =
+            send(pre ? MessageType::pre_vote : MessageType::vote, peer.id, pre ? hard_.term + 1 : hard_.term);
         request.index = log_.last_index();
         request.log_term = log_.last_term();
     }
@@ -58,8 +61,8 @@ void RaftNode::become_leader() {
         // figure 2: nextIndex starts one past the leader's last entry, matchIndex at 0
         peer = Progress{.id = peer.id, .next = log_.last_index() + 1};
     }
-    // §8: a no-op at the start of the term, so that entries of earlier terms get committed (§5.4.2 forbids counting them).
-    // Its time is that of the entry before: no clock is needed to win.
+    // §8: a no-op at the start of the term, so that entries of earlier terms get committed (§5.4.2 forbids counting
+    // them). Its time is that of the entry before: no clock is needed to win.
     append_own(EntryKind::noop, Payload(), {}, log_.last_time_ns());
     for (Progress& peer : peers_) send_append(peer, false);
 }
@@ -77,9 +80,10 @@ bool RaftNode::in_contact_with_leader() const noexcept {
 
 void RaftNode::handle_vote_request(const Message& message) {
     const bool pre = message.type == MessageType::pre_vote;
-    // figure 2, RequestVote 2: votedFor is null or the candidate, and its log is at least as up to date as ours. A pre-vote
-    // for a later term is no vote yet, so whom we voted for does not matter.
-    const bool free = hard_.vote == message.from || (hard_.vote == kNoNode && leader_ == kNoNode) || (pre && message.term > hard_.term);
+    // figure 2, RequestVote 2: votedFor is null or the candidate, and its log is at least as up to date as ours. A
+    // pre-vote for a later term is no vote yet, so whom we voted for does not matter.
+    const bool free = hard_.vote == message.from || (hard_.vote == kNoNode && leader_ == kNoNode) ||
+                      (pre && message.term > hard_.term);
     const bool grant = free && log_is_up_to_date(message.index, message.log_term);
     if (pre) {
         // a grant answers for the term asked about; a refusal tells ours
@@ -105,11 +109,16 @@ void RaftNode::handle_vote_reply(const Message& message) {
     const auto count = [](std::uint64_t votes) { return static_cast<std::size_t>(std::popcount(votes)); };
     switch (tally(count(yes_), count(no_), config_.voters.size())) {
         case VoteResult::won:
-            if (pre) campaign(false);
-            else become_leader();
+            if (pre)
+                campaign(false);
+            else
+                become_leader();
             break;
-        case VoteResult::lost: become_follower(hard_.term, kNoNode); break;
-        case VoteResult::pending: break;
+        case VoteResult::lost:
+            become_follower(hard_.term, kNoNode);
+            break;
+        case VoteResult::pending:
+            break;
     }
 }
 

@@ -18,14 +18,19 @@ void RaftNode::broadcast() {
 
 void RaftNode::send_where_needed(Progress& peer) {
     switch (peer.state) {
-        case Progress::State::snapshot: return;
+        case Progress::State::snapshot:
+            return;
         case Progress::State::probe:
-            if (!peer.paused && (peer.next <= log_.last_index() || peer.commit_sent < commit_)) send_append(peer, false);
+            if (!peer.paused && (peer.next <= log_.last_index() || peer.commit_sent < commit_))
+                send_append(peer, false);
             return;
         case Progress::State::replicate:
             // pipelined: as many messages as the window takes; each moves next forward
-            while (peer.next <= log_.last_index() && peer.next - peer.match <= config_.max_inflight_entries) send_append(peer, false);
-            if (peer.commit_sent < commit_) send_append(peer, true);
+            // (it may turn out on the way that the follower needs the snapshot)
+            while (peer.state == Progress::State::replicate && peer.next <= log_.last_index() &&
+                   peer.next - peer.match <= config_.max_inflight_entries)
+                send_append(peer, false);
+            if (peer.state == Progress::State::replicate && peer.commit_sent < commit_) send_append(peer, true);
             return;
     }
 }
@@ -33,7 +38,8 @@ void RaftNode::send_where_needed(Progress& peer) {
 void RaftNode::heartbeat() {
     for (Progress& peer : peers_) {
         peer.paused = false;
-        if (peer.state == Progress::State::snapshot && ++peer.snapshot_ticks * config_.heartbeat_ticks >= config_.election_ticks) {
+        if (peer.state == Progress::State::snapshot &&
+            ++peer.snapshot_ticks * config_.heartbeat_ticks >= config_.election_ticks) {
             // unanswered for an election time-out: it was lost, or the follower restarted
             send_snapshot(peer);
         } else if (peer.state != Progress::State::snapshot) {
@@ -63,8 +69,10 @@ void RaftNode::send_append(Progress& peer, bool heartbeat_only) {
         message.entries.push_back(entry);
         ++count;
     }
-    if (peer.state == Progress::State::probe) peer.paused = true;
-    else peer.next += count;
+    if (peer.state == Progress::State::probe)
+        peer.paused = true;
+    else
+        peer.next += count;
 }
 
 void RaftNode::send_snapshot(Progress& peer) {
@@ -76,7 +84,9 @@ void RaftNode::send_snapshot(Progress& peer) {
 
 void RaftNode::handle_append(const Message& message) {
     // Election safety: a leader of our own term can only be someone else if two were elected.
-    if (role_ == Role::leader) poison("nodes " + std::to_string(config_.id) + " and " + std::to_string(message.from) + " both lead term " + std::to_string(hard_.term));
+    if (role_ == Role::leader)
+        poison("nodes " + std::to_string(config_.id) + " and " + std::to_string(message.from) + " both lead term " +
+               std::to_string(hard_.term));
     // §5.2: a candidate that hears from the leader of its term becomes its follower
     if (role_ != Role::follower || leader_ != message.from) become_follower(hard_.term, message.from);
     election_elapsed_ = contact_elapsed_ = 0;
@@ -109,19 +119,21 @@ void RaftNode::handle_append(const Message& message) {
         }
         return;
     }
-    // figure 2, AppendEntries 3-4: only a conflicting entry deletes what follows it; matching ones delete nothing, however
-    // old or short this message is
+    // figure 2, AppendEntries 3-4: only a conflicting entry deletes what follows it; matching ones delete nothing,
+    // however old or short this message is
     for (std::size_t i = known; i < message.entries.size(); ++i) {
         const Entry& entry = message.entries[i];
         const auto held = log_.term(entry.index);
         if (held == entry.term) continue;
         if (held) {
-            if (entry.index <= commit_) poison("the leader would replace the committed entry " + std::to_string(entry.index));
+            if (entry.index <= commit_)
+                poison("the leader would replace the committed entry " + std::to_string(entry.index));
             log_.truncate_from(entry.index);
         }
         log_.append(entry);
     }
-    // figure 2, AppendEntries 5: no further than the entries this message covered: what follows them here may be foreign
+    // figure 2, AppendEntries 5: no further than the entries this message covered: what follows them here may be
+    // foreign
     const Index commit = std::min(message.commit, covered);
     if (commit > commit_) set_commit(commit);
     reply.index = covered;
@@ -140,7 +152,8 @@ void RaftNode::handle_append_reply(const Message& message) {
         return;
     }
     if (message.index > peer->match) peer->match = message.index;
-    if (peer->state == Progress::State::probe || (peer->state == Progress::State::snapshot && peer->match >= peer->snapshot_index)) {
+    if (peer->state == Progress::State::probe ||
+        (peer->state == Progress::State::snapshot && peer->match >= peer->snapshot_index)) {
         // the logs agree up to match: from here on appends are pipelined
         peer->state = Progress::State::replicate;
         peer->next = peer->match + 1;
@@ -181,7 +194,9 @@ void RaftNode::advance_commit() {
 }
 
 void RaftNode::handle_snapshot(const Message& message) {
-    if (role_ == Role::leader) poison("nodes " + std::to_string(config_.id) + " and " + std::to_string(message.from) + " both lead term " + std::to_string(hard_.term));
+    if (role_ == Role::leader)
+        poison("nodes " + std::to_string(config_.id) + " and " + std::to_string(message.from) + " both lead term " +
+               std::to_string(hard_.term));
     if (role_ != Role::follower || leader_ != message.from) become_follower(hard_.term, message.from);
     election_elapsed_ = contact_elapsed_ = 0;
     const Snapshot& snapshot = message.snapshot;

@@ -23,7 +23,9 @@ void SessionTable::record(const Session& session, Index index, const Result& res
     auto found = clients_.find(session.client);
     if (found == clients_.end()) {
         if (clients_.size() == kMaxClients)
-            clients_.erase(std::min_element(clients_.begin(), clients_.end(), [](const auto& a, const auto& b) { return a.second.last_index < b.second.last_index; }));
+            clients_.erase(std::min_element(clients_.begin(), clients_.end(), [](const auto& a, const auto& b) {
+                return a.second.last_index < b.second.last_index;
+            }));
         found = clients_.emplace(session.client, Client{}).first;
     }
     Client& client = found->second;
@@ -67,7 +69,8 @@ bool SessionTable::decode(std::span<const std::byte>& bytes) {
         std::uint64_t id = 0;
         Client client;
         std::uint32_t replies = 0;
-        if (!reader.get(id) || !reader.get(client.last) || !reader.get(client.last_index) || !reader.get(replies)) return false;
+        if (!reader.get(id) || !reader.get(client.last) || !reader.get(client.last_index) || !reader.get(replies))
+            return false;
         if (id <= previous || replies > kMaxReplies || replies > client.last) return false;
         previous = id;
         client.first = client.last + 1 - replies;

@@ -42,9 +42,9 @@ class SessionTable {
 
   private:
     struct Client {
-        std::uint64_t last = 0;       // highest sequence that took effect
-        Index last_index = 0;         // where
-        std::deque<Result> replies;   // of sequences first .. last
+        std::uint64_t last = 0;      // highest sequence that took effect
+        Index last_index = 0;        // where
+        std::deque<Result> replies;  // of sequences first .. last
         std::uint64_t first = 1;
     };
     std::map<std::uint64_t, Client> clients_;  // ordered, so that its encoding is canonical

@@ -9,7 +9,8 @@
 
 namespace fastmas::consensus {
 
-// Writes are whole and durable at once; torn and lost writes belong to the replica's log file, which is not simulated yet.
+// Writes are whole and durable at once; torn and lost writes belong to the replica's log file, which is not simulated
+// yet.
 class SimDisk {
   public:
     explicit SimDisk(std::vector<NodeId> voters) { snapshot_.voters = std::move(voters); }

@@ -9,7 +9,11 @@
 namespace fastmas::consensus {
 
 SimNetwork::SimNetwork(std::size_t nodes, const NetworkOptions& options, std::uint64_t seed)
-    : nodes_(nodes), options_(options), random_(base::derive_seed(seed, "network")), last_arrival_ns_(nodes * nodes, INT64_MIN), cut_(nodes * nodes, false) {}
+    : nodes_(nodes),
+      options_(options),
+      random_(base::derive_seed(seed, "network")),
+      last_arrival_ns_(nodes * nodes, INT64_MIN),
+      cut_(nodes * nodes, false) {}
 
 void SimNetwork::send(const Message& message, std::int64_t now_ns) {
     ++counters_.sent;

@@ -26,7 +26,7 @@ class SimNetwork {
         std::uint64_t bytes = 0;  // as encoded
         std::uint64_t lost = 0;
         std::uint64_t duplicated = 0;
-        std::uint64_t cut = 0;    // stopped by a partition
+        std::uint64_t cut = 0;  // stopped by a partition
         std::uint64_t delivered = 0;
     };
 

@@ -30,11 +30,14 @@ SimCluster::SimCluster(SimOptions options, MachineFactory factory)
     if (now_ns_ < options_.start_ns) jump_to(options_.start_ns);
 }
 
-SimCluster::Member& SimCluster::member(NodeId node) { return const_cast<Member&>(std::as_const(*this).member(node)); }
+SimCluster::Member& SimCluster::member(NodeId node) {
+    return const_cast<Member&>(std::as_const(*this).member(node));
+}
 
 const SimCluster::Member& SimCluster::member(NodeId node) const {
     if (node == kNoNode || node > members_.size())
-        throw base::ConfigError("nodes are numbered 1 to " + std::to_string(members_.size()) + ", got " + std::to_string(node) + "; see cluster.nodes");
+        throw base::ConfigError("nodes are numbered 1 to " + std::to_string(members_.size()) + ", got " +
+                                std::to_string(node) + "; see cluster.nodes");
     return members_[node - 1];
 }
 
@@ -97,7 +100,9 @@ void SimCluster::cut(NodeId from, NodeId to, bool is_cut) {
     network_.cut(from, to, is_cut);
 }
 
-void SimCluster::heal() { network_.heal(); }
+void SimCluster::heal() {
+    network_.heal();
+}
 
 std::uint64_t SimCluster::elections() const noexcept {
     std::uint64_t count = counters_.elections;
@@ -124,14 +129,19 @@ Term SimCluster::term() const noexcept {
 }
 
 bool SimCluster::is_quiet() const noexcept {
+    return network_.empty() && logs_are_equal();
+}
+
+bool SimCluster::logs_are_equal() const noexcept {
     const NodeId id = leader();
-    if (!network_.empty() || id == kNoNode) return false;
+    if (id == kNoNode) return false;
     const RaftNode& leads = *members_[id - 1].raft;
     for (const Member& at : members_) {
         if (!at.raft) continue;
         const NodeId other = at.raft->id();
         if (network_.is_cut(id, other) || network_.is_cut(other, id)) continue;
-        if (at.raft->leader() != id || at.raft->term() != leads.term() || at.raft->log().last_index() != leads.log().last_index() ||
+        if (at.raft->leader() != id || at.raft->term() != leads.term() ||
+            at.raft->log().last_index() != leads.log().last_index() ||
             at.raft->commit_index() != leads.log().last_index() || at.raft->applied_index() != leads.log().last_index())
             return false;
     }
@@ -144,7 +154,9 @@ std::size_t SimCluster::reachable_quorum() const noexcept {
         if (!at.raft) continue;
         std::size_t count = 0;
         for (const Member& other : members_)
-            if (other.raft && (&other == &at || (!network_.is_cut(at.raft->id(), other.raft->id()) && !network_.is_cut(other.raft->id(), at.raft->id())))) ++count;
+            if (other.raft && (&other == &at || (!network_.is_cut(at.raft->id(), other.raft->id()) &&
+                                                 !network_.is_cut(other.raft->id(), at.raft->id()))))
+                ++count;
         best = std::max(best, count);
     }
     return best;
@@ -176,9 +188,12 @@ void SimCluster::jump_to(std::int64_t at_ns) noexcept {
 void SimCluster::run_one() {
     guarded([&] {
         const std::int64_t tick_ns = next_tick_ns();
-        if (!network_.empty() && network_.next_ns() <= tick_ns) deliver();
-        else if (tick_ns != INT64_MAX) tick_next();
-        else now_ns_ += options_.tick_ns;  // every node is down: time passes all the same
+        if (!network_.empty() && network_.next_ns() <= tick_ns)
+            deliver();
+        else if (tick_ns != INT64_MAX)
+            tick_next();
+        else
+            now_ns_ += options_.tick_ns;  // every node is down: time passes all the same
     });
 }
 
@@ -192,7 +207,15 @@ bool SimCluster::settle(std::int64_t limit_ns) {
     const std::int64_t end_ns = now_ns_ + limit_ns;
     while (!is_quiet()) {
         if (now_ns_ > end_ns) return false;
-        run_one();
+        if (network_.empty() || !logs_are_equal()) {
+            run_one();
+            continue;
+        }
+        // Only heartbeats and their like are left. They are delivered with the consensus clock standing still already:
+        // where delays are longer than the time between heartbeats, some would be in flight for ever.
+        const std::int64_t before_ns = now_ns_;
+        guarded([&] { deliver(); });
+        for (Member& at : members_) at.next_tick_ns += now_ns_ - before_ns;
     }
     return true;
 }
@@ -248,7 +271,8 @@ bool SimCluster::process_ready(Member& at, NodeId node) {
     const Ready& ready = at.raft->ready();
     if (crash_here(node)) return false;
     if (ready.must_sync) {
-        if (!ready.entries.empty() && ready.entries.front().index <= at.disk.log().last_index()) ++counters_.truncations;
+        if (!ready.entries.empty() && ready.entries.front().index <= at.disk.log().last_index())
+            ++counters_.truncations;
         at.disk.persist(ready);
         if (options_.check_invariants) checker_.on_persist(*at.raft, ready);
         if (crash_here(node)) return false;
@@ -256,8 +280,8 @@ bool SimCluster::process_ready(Member& at, NodeId node) {
     for (const Message& message : ready.messages) {
         if (options_.check_invariants) checker_.on_send(*at.raft, message, at.disk);
         if (options_.trace)
-            trace_.push_back({now_ns_, message.type, message.reject, message.from, message.to, message.term, message.index,
-                              static_cast<std::uint32_t>(message.entries.size())});
+            trace_.push_back({now_ns_, message.type, message.reject, message.from, message.to, message.term,
+                              message.index, static_cast<std::uint32_t>(message.entries.size())});
         network_.send(message, now_ns_);
         if (crash_here(node)) return false;
     }
@@ -281,8 +305,10 @@ void SimCluster::apply(Member& at, NodeId node, const Ready& ready) {
         if (applied.kind == Applied::Kind::duplicate && entry.index > highest_seen_) ++counters_.duplicates;
         highest_seen_ = std::max(highest_seen_, entry.index);
         if (applied.kind != Applied::Kind::effect) continue;
-        if (applied.result.status == ResultStatus::broken) on_broken(node, applied.index, applied.result.reply);
-        else on_effect(node, entry, applied);
+        if (applied.result.status == ResultStatus::broken)
+            on_broken(node, applied.index, applied.result.reply);
+        else
+            on_effect(node, entry, applied);
         if (!at.raft) return;  // poisoned: it stops here
     }
 }

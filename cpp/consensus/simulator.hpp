@@ -30,10 +30,10 @@ struct SimOptions {
     bool pre_vote = true;
     bool check_quorum = true;
     std::size_t max_append_entries = 1024;
-    std::int64_t start_ns = 0;              // the clock once the first leader is elected and all is quiet
+    std::int64_t start_ns = 0;                 // the clock once the first leader is elected and all is quiet
     std::int64_t timeout_ns = 10'000'000'000;  // how long a proposal may take
-    std::uint64_t snapshot_every = 0;       // applied entries between two compactions; 0 = never
-    std::uint32_t crash_point_ppm = 0;      // chance that a node with work at hand crashes in the middle of it
+    std::uint64_t snapshot_every = 0;          // applied entries between two compactions; 0 = never
+    std::uint32_t crash_point_ppm = 0;         // chance that a node with work at hand crashes in the middle of it
     bool check_invariants = true;
     bool trace = false;
 };
@@ -57,8 +57,8 @@ struct TraceEvent {
 };
 
 // Time passes only while there is something to wait for: a cluster with nothing in flight and equal logs is quiet, its
-// clock stops, and it costs nothing until the next proposal or fault. Deterministic: same options and calls, same history.
-// Not thread-safe. What a state machine throws ends the call and poisons the cluster.
+// clock stops, and it costs nothing until the next proposal or fault. Deterministic: same options and calls, same
+// history. Not thread-safe. What a state machine throws ends the call and poisons the cluster.
 class SimCluster {
   public:
     using MachineFactory = std::function<std::unique_ptr<StateMachine>(NodeId)>;
@@ -79,8 +79,9 @@ class SimCluster {
 
     SimCluster(SimOptions options, MachineFactory factory);
 
-    // Hands the commands to the leader, in order and as one burst, retries them through whoever leads until a majority of
-    // replicas has applied each with the same result, then lets the cluster fall quiet. `at_ns` moves the clock forward.
+    // Hands the commands to the leader, in order and as one burst, retries them through whoever leads until a majority
+    // of replicas has applied each with the same result, then lets the cluster fall quiet. `at_ns` moves the clock
+    // forward.
     Burst propose(std::vector<Payload> commands, std::optional<std::int64_t> at_ns);
     // Lets time pass until nothing is in flight and the logs of all nodes that can talk to the leader are equal.
     bool settle(std::int64_t limit_ns);
@@ -101,7 +102,8 @@ class SimCluster {
     std::uint64_t elections() const noexcept;
     NodeId leader() const noexcept;  // of the latest term among nodes that run; kNoNode when none leads
     Term term() const noexcept;
-    bool is_quiet() const noexcept;
+    bool is_quiet() const noexcept;        // nothing in flight, and logs_are_equal()
+    bool logs_are_equal() const noexcept;  // of all running nodes that the leader can talk to; committed and applied
     bool is_up(NodeId node) const { return member(node).raft != nullptr; }
     std::int64_t now_ns() const noexcept { return now_ns_; }
     std::size_t size() const noexcept { return members_.size(); }
@@ -162,7 +164,8 @@ class SimCluster {
     std::string no_quorum_text(std::size_t commands) const;
     std::string poisoned_text() const;
     std::size_t healthy() const noexcept;
-    // Runs the body; what it throws, other than a wrong call, leaves the cluster half way through a step: it is broken then.
+    // Runs the body; what it throws, other than a wrong call, leaves the cluster half way through a step: it is broken
+    // then.
     template <class Body>
     void guarded(Body body);
 

@@ -25,10 +25,11 @@ Proposal SimCluster::submit(NodeId node, Payload command, const Session& session
 
 Burst SimCluster::propose(std::vector<Payload> commands, std::optional<std::int64_t> at_ns) {
     if (!broken_.empty()) throw base::InvariantError(broken_);
-    if (pending_ != nullptr) throw base::ConfigError("propose was called from inside apply; a state machine only answers");
+    if (pending_ != nullptr)
+        throw base::ConfigError("propose was called from inside apply; a state machine only answers");
     if (commands.size() > SessionTable::kMaxReplies)
-        throw base::ConfigError("a burst has at most " + std::to_string(SessionTable::kMaxReplies) + " commands, got " + std::to_string(commands.size()) +
-                                "; propose it in parts");
+        throw base::ConfigError("a burst has at most " + std::to_string(SessionTable::kMaxReplies) + " commands, got " +
+                                std::to_string(commands.size()) + "; propose it in parts");
     Burst burst;
     if (commands.empty()) return burst;
     if (at_ns && *at_ns > now_ns_) {
@@ -60,25 +61,29 @@ Burst SimCluster::propose(std::vector<Payload> commands, std::optional<std::int6
 void SimCluster::run_pending(const std::vector<Payload>& commands, Burst& burst) {
     const std::int64_t start_ns = now_ns_, deadline_ns = start_ns + options_.timeout_ns;
     if (crash_armed_) {
-        // somewhere between taking the burst in and learning that a majority has it: one delivery to each follower, and the
-        // replies that make the majority
-        deliveries_to_crash_ = random_.between(0, static_cast<std::int64_t>(members_.size() - 1 + quorum_size(members_.size()) - 1));
+        // somewhere between taking the burst in and learning that a majority has it: one delivery to each follower, and
+        // the replies that make the majority
+        deliveries_to_crash_ =
+            random_.between(0, static_cast<std::int64_t>(members_.size() - 1 + quorum_size(members_.size()) - 1));
         crash_armed_ = false;
     }
     while (pending_->decided < commands.size()) {
         if (!diverged_text_.empty() || healthy() < quorum_size(members_.size())) {
             burst.status = BurstStatus::diverged;
-            burst.text = diverged_text_.empty() ? "too few healthy replicas are left for a majority: " + poisoned_text() : diverged_text_;
+            burst.text = diverged_text_.empty() ? "too few healthy replicas are left for a majority: " + poisoned_text()
+                                                : diverged_text_;
             broken_ = burst.text;
             break;
         }
         const NodeId leads = leader();
-        if (leads != kNoNode && now_ns_ >= pending_->retry_ns && (leads != pending_->leader || members_[leads - 1].raft->term() != pending_->term)) {
+        if (leads != kNoNode && now_ns_ >= pending_->retry_ns &&
+            (leads != pending_->leader || members_[leads - 1].raft->term() != pending_->term)) {
             bool taken = true;
             guarded([&] { taken = hand_in(commands); });
             if (!taken) {
                 burst.status = BurstStatus::too_large;
-                burst.text = "a command has at most " + std::to_string(RaftConfig().max_command_bytes) + " bytes; propose it in parts";
+                burst.text = "a command has at most " + std::to_string(RaftConfig().max_command_bytes) +
+                             " bytes; propose it in parts";
                 break;
             }
             continue;
@@ -102,9 +107,11 @@ bool SimCluster::hand_in(const std::vector<Payload>& commands) {
     pending.leader = leads;
     pending.term = raft.term();
     // from the first one without a result on, in order: those that are in its log already are told apart when applied
-    const auto first = static_cast<std::size_t>(std::find(pending.results.begin(), pending.results.end(), std::nullopt) - pending.results.begin());
+    const auto first = static_cast<std::size_t>(
+        std::find(pending.results.begin(), pending.results.end(), std::nullopt) - pending.results.begin());
     for (std::size_t i = first; i < commands.size(); ++i) {
-        const Proposal proposal = raft.propose(commands[i], {kClient, pending.first_sequence + i, acknowledged_}, now_ns_);
+        const Proposal proposal =
+            raft.propose(commands[i], {kClient, pending.first_sequence + i, acknowledged_}, now_ns_);
         if (proposal.status == ProposeStatus::too_large) return false;
         if (proposal.status == ProposeStatus::full) {
             // the rest is handed in once there may be room: forget that this leader has the others
@@ -127,19 +134,23 @@ void SimCluster::note_commit() {
     Pending& pending = *pending_;
     if (pending.commit_ns >= 0 || pending.leader == kNoNode) return;
     const Member& at = members_[pending.leader - 1];
-    if (at.raft && at.raft->term() == pending.term && at.raft->commit_index() >= pending.last_index) pending.commit_ns = now_ns_;
+    if (at.raft && at.raft->term() == pending.term && at.raft->commit_index() >= pending.last_index)
+        pending.commit_ns = now_ns_;
 }
 
 void SimCluster::on_effect(NodeId node, const Entry& entry, const Applied& applied) {
     const DivergenceMonitor::Verdict verdict = divergence_.vote(node, applied.index, applied.fingerprint);
-    const std::string where = "diverged at commit index " + std::to_string(applied.index) + ": its result or digest differs from the majority's";
+    const std::string where = "diverged at commit index " + std::to_string(applied.index) +
+                              ": its result or digest differs from the majority's";
     for (const NodeId other : verdict.diverged) poison(other, where);
     if (!verdict.agrees) poison(node, where);
     if (verdict.impossible && diverged_text_.empty())
-        diverged_text_ = "replicas diverged at commit index " + std::to_string(applied.index) + " and no majority agrees; the state machine is not deterministic";
+        diverged_text_ = "replicas diverged at commit index " + std::to_string(applied.index) +
+                         " and no majority agrees; the state machine is not deterministic";
     if (!verdict.decided_now) return;
     if (applied.result.status == ResultStatus::rejected) ++counters_.rejections;
-    if (pending_ == nullptr || entry.session.client != kClient || entry.session.sequence < pending_->first_sequence) return;
+    if (pending_ == nullptr || entry.session.client != kClient || entry.session.sequence < pending_->first_sequence)
+        return;
     auto& result = pending_->results[static_cast<std::size_t>(entry.session.sequence - pending_->first_sequence)];
     if (!result) ++pending_->decided;
     result = applied.result;
@@ -150,7 +161,8 @@ void SimCluster::on_broken(NodeId node, std::uint64_t index, const Payload& reas
 }
 
 std::size_t SimCluster::healthy() const noexcept {
-    return static_cast<std::size_t>(std::count_if(members_.begin(), members_.end(), [](const Member& at) { return at.poisoned.empty(); }));
+    return static_cast<std::size_t>(
+        std::count_if(members_.begin(), members_.end(), [](const Member& at) { return at.poisoned.empty(); }));
 }
 
 std::string SimCluster::poisoned_text() const {
@@ -161,10 +173,13 @@ std::string SimCluster::poisoned_text() const {
 }
 
 std::string SimCluster::no_quorum_text(std::size_t commands) const {
-    std::string text = "no quorum within " + std::to_string(options_.timeout_ns / 1'000'000) + " ms of virtual time: at most " +
-                       std::to_string(reachable_quorum()) + " of " + std::to_string(members_.size()) + " nodes can talk to one another, " +
-                       std::to_string(quorum_size(members_.size())) + " are needed; " + std::to_string(pending_->decided) + " of " + std::to_string(commands) +
-                       " commands were applied, the others may still commit later; restart() or heal(), then look before you propose again";
+    std::string text = "no quorum within " + std::to_string(options_.timeout_ns / 1'000'000) +
+                       " ms of virtual time: at most " + std::to_string(reachable_quorum()) + " of " +
+                       std::to_string(members_.size()) + " nodes can talk to one another, " +
+                       std::to_string(quorum_size(members_.size())) + " are needed; " +
+                       std::to_string(pending_->decided) + " of " + std::to_string(commands) +
+                       " commands were applied, the others may still commit later; restart() or heal(), then look "
+                       "before you propose again";
     return text;
 }
 

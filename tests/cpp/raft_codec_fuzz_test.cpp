@@ -1,0 +1,249 @@
+// The message codec and the session table under hostile bytes: round trips, every cut, every flipped bit, random edits.
+// A seeded run of fixed length, for CI and the sanitizers; `raft_codec_fuzz_test EXECUTIONS [SEED]` runs longer.
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/errors.hpp"
+#include "base/prng.hpp"
+#include "check.hpp"
+#include "consensus/applier.hpp"
+#include "consensus/codec.hpp"
+#include "consensus/raft.hpp"
+#include "consensus/session.hpp"
+
+using namespace fastmas::consensus;
+using fastmas::base::Payload;
+using fastmas::base::Prng;
+
+namespace {
+
+std::uint64_t executions = 200'000;
+std::uint64_t first_seed = 1;
+
+Payload random_payload(Prng& random) {
+    const std::size_t sizes[] = {0, 1, 16, 40, 41, 300};
+    std::vector<std::byte> bytes(sizes[random.below(6)]);
+    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.next());
+    return Payload(bytes);
+}
+
+Message random_message(Prng& random) {
+    Message message;
+    message.type = static_cast<MessageType>(1 + random.below(7));
+    message.from = static_cast<NodeId>(1 + random.below(5));
+    message.to = static_cast<NodeId>(1 + random.below(5));
+    message.term = random.below(2) ? random.below(9) : random.next();
+    switch (message.type) {
+        case MessageType::pre_vote:
+        case MessageType::vote:
+            message.index = random.next();
+            message.log_term = random.next();
+            break;
+        case MessageType::pre_vote_reply:
+        case MessageType::vote_reply:
+            message.reject = random.below(2) == 1;
+            break;
+        case MessageType::append: {
+            message.index = random.below(1000);
+            message.log_term = random.below(10);
+            message.commit = random.next();
+            const std::uint64_t count = random.below(5);
+            for (std::uint64_t i = 0; i < count; ++i) {
+                Entry entry;
+                entry.term = random.below(10);
+                entry.index = message.index + i + 1;
+                entry.time_ns = static_cast<std::int64_t>(random.next());
+                entry.kind = static_cast<EntryKind>(random.below(2));
+                if (entry.kind == EntryKind::command) {
+                    entry.session = {random.next(), random.next(), random.next()};
+                    entry.command = random_payload(random);
+                }
+                message.entries.push_back(entry);
+            }
+            break;
+        }
+        case MessageType::append_reply:
+            message.reject = random.below(2) == 1;
+            message.index = random.next();
+            if (message.reject) {
+                message.hint_index = random.next();
+                message.hint_term = random.next();
+            }
+            break;
+        case MessageType::snapshot:
+            message.snapshot.index = random.next();
+            message.snapshot.term = random.next();
+            message.snapshot.time_ns = static_cast<std::int64_t>(random.next());
+            for (std::uint64_t i = random.below(6); i > 0; --i)
+                message.snapshot.voters.push_back(static_cast<NodeId>(i));
+            message.snapshot.state = random_payload(random);
+            break;
+    }
+    return message;
+}
+
+std::vector<std::byte> encoded(const Message& message) {
+    std::vector<std::byte> bytes;
+    encode(message, bytes);
+    return bytes;
+}
+
+}  // namespace
+
+TEST(what_was_encoded_decodes_to_itself_into_a_used_message) {
+    Prng random(first_seed);
+    Message decoded;
+    for (int i = 0; i < 20'000; ++i) {
+        const Message message = random_message(random);
+        const auto bytes = encoded(message);
+        CHECK_EQUAL(bytes.size(), encoded_size(message));
+        const char* problem = decode(bytes, decoded);
+        CHECK_EQUAL(std::string(problem == nullptr ? "" : problem), "");
+        CHECK(decoded == message);
+    }
+}
+
+TEST(every_prefix_and_every_extension_is_refused) {
+    Prng random(first_seed + 1);
+    Message decoded;
+    for (int i = 0; i < 300; ++i) {
+        auto bytes = encoded(random_message(random));
+        for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+            const std::vector<std::byte> prefix(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(cut));
+            CHECK(decode(prefix, decoded) != nullptr);
+        }
+        bytes.push_back(std::byte{0});
+        CHECK(decode(bytes, decoded) != nullptr);
+        // even when the length is made to match
+        const auto size = static_cast<std::uint32_t>(bytes.size());
+        std::memcpy(bytes.data(), &size, sizeof size);
+        CHECK(decode(bytes, decoded) != nullptr);
+    }
+}
+
+// Canonical: what decodes at all encodes to the same bytes again, so two different strings never mean one message.
+TEST(hostile_bytes_are_refused_or_canonical) {
+    Prng random(first_seed + 2);
+    Message decoded;
+    std::uint64_t accepted = 0, refused = 0;
+    for (std::uint64_t i = 0; i < executions; ++i) {
+        auto bytes = encoded(random_message(random));
+        for (std::uint64_t edits = 1 + random.below(4); edits > 0; --edits) {
+            switch (random.below(4)) {
+                case 0:
+                    bytes[random.below(bytes.size())] ^= static_cast<std::byte>(1U << random.below(8));
+                    break;
+                case 1:
+                    bytes[random.below(bytes.size())] = static_cast<std::byte>(random.next());
+                    break;
+                case 2:
+                    bytes.resize(1 + random.below(bytes.size()));
+                    break;
+                case 3:
+                    bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(random.below(bytes.size())),
+                                 static_cast<std::byte>(random.next()));
+                    break;
+            }
+        }
+        const auto size = static_cast<std::uint32_t>(bytes.size());
+        if (random.below(2) == 1 && bytes.size() >= 4) std::memcpy(bytes.data(), &size, sizeof size);
+        // an exact copy on the heap, so that AddressSanitizer sees a read past the end
+        const std::vector<std::byte> exact(bytes);
+        if (decode(exact, decoded) == nullptr) {
+            ++accepted;
+            CHECK(encoded(decoded) == exact);
+        } else {
+            ++refused;
+        }
+    }
+    CHECK(accepted > 0 && refused > 0);
+}
+
+TEST(a_node_survives_every_message_that_decodes) {
+    Prng random(first_seed + 3);
+    for (std::uint64_t i = 0; i < executions / 100; ++i) {
+        RaftConfig config;
+        config.id = 1;
+        config.voters = {1, 2, 3};
+        RaftNode node(config);
+        std::uint64_t taken = 0;
+        try {
+            for (int k = 0; k < 30; ++k) {
+                Message message = random_message(random);
+                message.to = 1;
+                message.term = 1 + random.below(4);
+                node.step(message);
+                if (random.below(2) == 1) node.tick();
+                while (node.has_ready()) {
+                    (void)node.ready();
+                    node.advance();
+                }
+                ++taken;
+            }
+        } catch (const fastmas::base::InvariantError&) {
+            // a liar can make a node see two leaders; it stops and says so, it does not crash
+            CHECK(!node.poisoned().empty());
+        }
+        CHECK(taken > 0 || !node.poisoned().empty());
+    }
+}
+
+TEST(messages_of_strangers_and_impossible_terms_are_dropped_and_counted) {
+    RaftConfig config;
+    config.id = 1;
+    config.voters = {1, 2, 3};
+    RaftNode node(config);
+    Message message;
+    message.type = MessageType::append;
+    message.from = 2;
+    message.to = 1;
+    message.term = 1;
+    const auto dropped = [&](auto change) {
+        Message changed = message;
+        change(changed);
+        const auto before = node.counters().dropped;
+        node.step(changed);
+        return node.counters().dropped - before;
+    };
+    CHECK_EQUAL(dropped([](Message& m) { m.from = 4; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.from = 1; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.to = 2; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.term = 0; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.term = kMaxTerm + 1; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.log_term = 2; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.entries = {Entry{}}; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.type = MessageType::snapshot; }), 1U);
+    CHECK_EQUAL(dropped([](Message&) {}), 0U);
+}
+
+TEST(session_tables_decode_to_themselves_and_refuse_the_rest) {
+    Prng random(first_seed + 4);
+    for (std::uint64_t i = 0; i < executions / 100; ++i) {
+        SessionTable table;
+        for (std::uint64_t client = 1; client < 4; ++client)
+            for (std::uint64_t sequence = 1; sequence < 1 + random.below(5); ++sequence)
+                table.record({client, sequence, random.below(2)}, sequence,
+                             {ResultStatus::applied, random_payload(random)});
+        std::vector<std::byte> bytes;
+        table.encode(bytes);
+        SessionTable copy;
+        std::span<const std::byte> rest = bytes;
+        CHECK(copy.decode(rest));
+        CHECK(rest.empty());
+        std::vector<std::byte> again;
+        copy.encode(again);
+        CHECK(again == bytes);
+        std::vector<std::byte> hostile(bytes.begin(),
+                                       bytes.begin() + static_cast<std::ptrdiff_t>(random.below(bytes.size() + 1)));
+        if (!hostile.empty()) hostile[random.below(hostile.size())] ^= static_cast<std::byte>(1U << random.below(8));
+        rest = hostile;
+        (void)copy.decode(rest);
+    }
+}
+
+int main(int argc, char** argv) {
+    if (argc > 1) executions = std::stoull(argv[1]);
+    if (argc > 2) first_seed = std::stoull(argv[2]);
+    return fastmas::testing::run_all(1, argv);
+}

@@ -1,0 +1,492 @@
+// One test a sentence of "In Search of an Understandable Consensus Algorithm (Extended Version)"; the sentence is
+// quoted in part above its test.
+#include <set>
+
+#include "check.hpp"
+#include "raft_rig.hpp"
+
+using namespace fastmas::testing;
+using fastmas::base::Payload;
+
+namespace {
+
+Driven follower(std::vector<Term> terms = {}, Term term = 0, NodeId vote = kNoNode, std::size_t nodes = 3) {
+    if (term == 0 && !terms.empty()) term = terms.back();
+    return Driven(plain_config(1, nodes), {{term, vote}, {}, log_of(terms)});
+}
+
+// Node 1 of `nodes`, elected by all; its term's no-op is not acknowledged yet.
+Driven leader(std::size_t nodes = 3, std::vector<Term> terms = {}) {
+    Driven node = follower(terms, 0, kNoNode, nodes);
+    node.time_out();
+    for (NodeId other = 2; other <= nodes; ++other) node->step(vote_reply(other, 1, node->term()));
+    node.take();
+    return node;
+}
+
+}  // namespace
+
+// §5.1 "if one server's current term is smaller than the other's, then it updates its current term to the larger value"
+TEST(a_smaller_term_is_updated_by_every_message) {
+    for (const MessageType type :
+         {MessageType::vote, MessageType::vote_reply, MessageType::append, MessageType::append_reply}) {
+        Driven node = follower({}, 1);
+        node.step(message_of(type, 2, 1, 5));
+        CHECK_EQUAL(node->term(), 5U);
+        CHECK_EQUAL(node.disk.hard_state().term, 5U);
+    }
+}
+
+// §5.1 "If a candidate or leader discovers that its term is out of date, it immediately reverts to follower state."
+TEST(an_outdated_candidate_or_leader_reverts_to_follower) {
+    Driven candidate = follower({}, 1);
+    candidate.time_out();
+    CHECK(candidate->role() == Role::candidate);
+    candidate.step(vote_reply(2, 1, 9, true));
+    CHECK(candidate->role() == Role::follower);
+    Driven outdated = leader();
+    CHECK(outdated->role() == Role::leader);
+    outdated.step(append_reply(2, 1, 9, 0));
+    CHECK(outdated->role() == Role::follower);
+    CHECK_EQUAL(outdated->term(), 9U);
+}
+
+// §5.1 "If a server receives a request with a stale term number, it rejects the request."
+TEST(a_request_of_a_stale_term_is_rejected) {
+    Driven node = follower({1, 2}, 5);
+    for (const Message& request : {append(2, 1, 3, 2, 2, {command_entry(3, 3)}), vote_request(2, 1, 3, 9, 3)}) {
+        const auto replies = node.step(request);
+        CHECK_EQUAL(replies.size(), 1U);
+        CHECK(replies[0].reject);
+        CHECK_EQUAL(replies[0].term, 5U);
+        CHECK_EQUAL(node->log().last_index(), 2U);
+        CHECK_EQUAL(node->leader(), kNoNode);
+    }
+}
+
+// §5.2 "When servers start up, they begin as followers."
+TEST(servers_begin_as_followers) {
+    CHECK(follower()->role() == Role::follower);
+}
+
+// §5.2 "If a follower receives no communication over a period of time called the election timeout, then it ... begins
+// an election"; "it increments its current term ... votes for itself and issues RequestVote RPCs in parallel to each of
+// the others"
+TEST(a_follower_that_hears_nothing_begins_an_election) {
+    Driven node = follower({}, 4, kNoNode, 5);
+    node.time_out();
+    CHECK(node->role() == Role::candidate);
+    CHECK_EQUAL(node->term(), 5U);
+    CHECK_EQUAL(node->vote(), 1U);
+    const auto requests = node.take();
+    std::set<NodeId> asked;
+    for (const Message& request : requests) {
+        CHECK(request.type == MessageType::vote);
+        CHECK_EQUAL(request.term, 5U);
+        asked.insert(request.to);
+    }
+    CHECK_EQUAL(asked.size(), 4U);
+}
+
+// §5.2 "A server remains in follower state as long as it receives valid RPCs from a leader"
+TEST(a_follower_that_hears_a_leader_stays_one) {
+    Driven node = follower({}, 1);
+    for (int i = 0; i < 200; ++i) {
+        node.tick();
+        if (i % 9 == 8) node.step(append(2, 1, 1, 0, 0));
+    }
+    CHECK(node->role() == Role::follower);
+    CHECK_EQUAL(node->term(), 1U);
+}
+
+// §5.2 "A candidate wins an election if it receives votes from a majority of the servers in the full cluster for the
+// same term."
+TEST(a_majority_of_votes_wins_and_nothing_less) {
+    for (std::size_t nodes = 1; nodes <= 7; ++nodes)
+        for (std::size_t votes = 1; votes <= nodes; ++votes) {
+            Driven node = follower({}, 1, kNoNode, nodes);
+            node.time_out();
+            for (NodeId other = 2; other <= votes; ++other) node.step(vote_reply(other, 1, 2));
+            CHECK((node->role() == Role::leader) == (2 * votes > nodes));
+        }
+}
+TEST(a_vote_counts_once_and_for_its_term_only) {
+    Driven node = follower({}, 1, kNoNode, 5);
+    node.time_out();
+    for (int i = 0; i < 5; ++i) node.step(vote_reply(2, 1, 2));
+    node.step(vote_reply(3, 1, 1));
+    CHECK(node->role() == Role::candidate);
+    node.step(vote_reply(3, 1, 2));
+    CHECK(node->role() == Role::leader);
+}
+
+// §5.2 "Each server will vote for at most one candidate in a given term, on a first-come-first-served basis"
+TEST(one_vote_a_term_first_come_first_served) {
+    Driven node = follower();
+    CHECK(!node.step(vote_request(2, 1, 1, 0, 0))[0].reject);
+    CHECK(node.step(vote_request(3, 1, 1, 0, 0))[0].reject);
+    CHECK(!node.step(vote_request(2, 1, 1, 0, 0))[0].reject);
+    CHECK_EQUAL(node.disk.hard_state().vote, 2U);
+    CHECK(!node.step(vote_request(3, 1, 2, 0, 0))[0].reject);
+}
+// figure 2, persistent state: votedFor survives a crash
+TEST(a_restarted_server_does_not_vote_again) {
+    Driven node = follower();
+    node.step(vote_request(2, 1, 1, 0, 0));
+    Driven restarted(plain_config(1, 3), node.disk.load());
+    CHECK(restarted.step(vote_request(3, 1, 1, 0, 0))[0].reject);
+}
+
+// §5.2 "If the leader's term ... is at least as large as the candidate's current term, then the candidate recognizes
+// the leader as legitimate and returns to follower state." "If ... smaller, then the candidate rejects the RPC and
+// continues"
+TEST(a_candidate_recognises_a_legitimate_leader_only) {
+    for (const Term term : {1U, 2U, 3U}) {
+        Driven node = follower({}, 1);
+        node.time_out();
+        CHECK_EQUAL(node->term(), 2U);
+        node.take();
+        const auto replies = node.step(append(2, 1, term, 0, 0));
+        CHECK((node->role() == Role::follower) == (term >= 2));
+        CHECK_EQUAL(replies[0].reject, term < 2);
+    }
+}
+
+// §5.2 "Raft uses randomized election timeouts ... chosen randomly from a fixed interval"
+TEST(election_timeouts_cover_their_interval) {
+    std::set<int> seen;
+    for (std::uint64_t seed = 0; seed < 400; ++seed) {
+        RaftConfig config = plain_config(1, 3);
+        config.seed = seed;
+        Driven node(config);
+        int ticks = 0;
+        for (; node->role() == Role::follower; ++ticks) node.tick();
+        seen.insert(ticks);
+    }
+    CHECK_EQUAL(*seen.begin(), 10);
+    CHECK_EQUAL(*seen.rbegin(), 19);
+    CHECK_EQUAL(seen.size(), 10U);
+}
+
+// §5.2 "Leaders send periodic heartbeats (AppendEntries RPCs that carry no log entries) to all followers"
+TEST(leaders_send_heartbeats_to_all) {
+    Driven node = leader(5);
+    for (NodeId other = 2; other <= 5; ++other) node.step(append_reply(other, 1, node->term(), 1));
+    node.take();
+    node.tick(2);
+    std::set<NodeId> heard;
+    for (const Message& message : node.take()) {
+        CHECK(message.type == MessageType::append && message.entries.empty());
+        heard.insert(message.to);
+    }
+    CHECK_EQUAL(heard.size(), 4U);
+}
+
+// §5.3 "The leader appends the command to its log as a new entry, then issues AppendEntries RPCs in parallel"
+TEST(a_command_is_appended_and_sent_to_all) {
+    Driven node = leader();
+    for (NodeId other : {2U, 3U}) node.step(append_reply(other, 1, node->term(), 1));
+    const Proposal proposal = node->propose(Payload("buy"), {}, 7);
+    CHECK(proposal.status == ProposeStatus::appended);
+    CHECK_EQUAL(proposal.index, 2U);
+    const auto messages = node.take();
+    CHECK_EQUAL(messages.size(), 2U);
+    for (const Message& message : messages) {
+        CHECK_EQUAL(message.index, 1U);
+        CHECK_EQUAL(message.entries.size(), 1U);
+        CHECK_EQUAL(message.entries[0].command.text(), "buy");
+        CHECK_EQUAL(message.entries[0].time_ns, 7);
+    }
+}
+
+// §5.3 "A log entry is committed once the leader that created the entry has replicated it on a majority of the servers"
+TEST(an_entry_is_committed_on_a_majority_and_not_before) {
+    for (std::size_t nodes = 1; nodes <= 7; ++nodes) {
+        Driven node = leader(nodes);
+        for (std::size_t holders = 1; holders <= nodes; ++holders) {
+            if (holders > 1) node.step(append_reply(static_cast<NodeId>(holders), 1, node->term(), 1));
+            CHECK_EQUAL(node->commit_index(), 2 * holders > nodes ? 1U : 0U);
+        }
+    }
+}
+
+// §5.3 "it includes that index in future AppendEntries RPCs ... so that the other servers eventually find out"; "Once a
+// follower learns that a log entry is committed, it applies the entry to its local state machine (in log order)."
+TEST(followers_learn_the_commit_index_and_apply_in_order) {
+    Rig rig(3);
+    rig.elect(1, {1, 2, 3});
+    for (const char* text : {"a", "b", "c"}) rig.propose(1, text);
+    rig.run();
+    for (NodeId id = 1; id <= 3; ++id) CHECK_EQUAL(rig.at(id).commands(), "a b c ");
+}
+
+// §5.3 "If the follower does not find an entry in its log with the same index and term, then it refuses the new
+// entries."
+TEST(an_append_after_an_unknown_entry_is_refused) {
+    Driven node = follower({1, 1, 2}, 3);
+    CHECK(!node.step(append(2, 1, 3, 3, 2))[0].reject);
+    CHECK(node.step(append(2, 1, 3, 3, 1))[0].reject);
+    CHECK(node.step(append(2, 1, 3, 4, 2))[0].reject);
+    CHECK_EQUAL(node->log().last_index(), 3U);
+}
+
+// figure 2, AppendEntries 3: "If an existing entry conflicts with a new one ... delete the existing entry and all that
+// follow it"
+TEST(a_conflicting_entry_goes_with_all_that_follow_it) {
+    Driven node = follower({1, 2, 2, 2}, 3);
+    node.step(append(2, 1, 3, 1, 1, {command_entry(3, 2)}));
+    CHECK(terms_of(*node.node) == (std::vector<Term>{1, 3}));
+    CHECK_EQUAL(node.disk.log().last_index(), 2U);
+}
+
+// §5.5 "if a follower receives an AppendEntries request that includes log entries already present in its log, it
+// ignores those entries": late, doubled and short appends delete nothing
+TEST(entries_already_present_are_ignored) {
+    Driven node = follower({1, 1, 1, 1}, 1);
+    CHECK_EQUAL(node.step(append(2, 1, 1, 0, 0, {command_entry(1, 1, "t1"), command_entry(1, 2, "t1")}))[0].index, 2U);
+    CHECK_EQUAL(node->log().last_index(), 4U);
+    node.step(append(2, 1, 1, 1, 1));
+    CHECK_EQUAL(node->log().last_index(), 4U);
+}
+
+// figure 2, AppendEntries 5: "set commitIndex = min(leaderCommit, index of last new entry)"
+TEST(a_follower_commits_no_further_than_the_append_covered) {
+    Driven node = follower({1, 1, 1, 1}, 2);
+    node.step(append(2, 1, 2, 1, 1, {command_entry(1, 2, "t1")}, 4));
+    CHECK_EQUAL(node->commit_index(), 2U);
+    node.step(append(2, 1, 2, 2, 1, {}, 1));
+    CHECK_EQUAL(node->commit_index(), 2U);
+}
+
+// §5.3 figure 7: whatever a follower's log looks like, it ends as the leader's
+TEST(every_follower_of_figure_7_is_brought_into_agreement) {
+    const std::vector<Term> led = {1, 1, 1, 4, 4, 5, 5, 6, 6, 6};
+    const std::vector<std::vector<Term>> followers = {
+        {1, 1, 1, 4, 4, 5, 5, 6, 6},          {1, 1, 1, 4},          {1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 6},
+        {1, 1, 1, 4, 4, 5, 5, 6, 6, 6, 7, 7}, {1, 1, 1, 4, 4, 4, 4}, {1, 1, 1, 2, 2, 2, 3, 3, 3, 3, 3},
+    };
+    for (const auto& held : followers) {
+        // node 3, whose log is as long as the leader's, gives the second vote
+        Rig rig(3, plain_config,
+                {{1, {{7, 0}, {}, log_of(led)}}, {2, {{7, 0}, {}, log_of(held)}}, {3, {{7, 0}, {}, log_of(led)}}});
+        rig.elect(1, {1, 3});
+        CHECK(rig.at(1)->role() == Role::leader);
+        rig.at(1).tick(2);
+        rig.run();
+        CHECK(terms_of(*rig.at(2).node) == terms_of(*rig.at(1).node));
+        CHECK_EQUAL(rig.at(2)->commit_index(), rig.at(1)->commit_index());
+    }
+}
+
+// §5.3 "When rejecting ... the follower can include the term of the conflicting entry and the first index it stores for
+// that term": one round a term, not one an entry
+TEST(conflicts_are_skipped_a_term_at_a_time) {
+    std::vector<Term> led(1, 1), held(1, 1);
+    for (int i = 0; i < 200; ++i) held.push_back(i < 100 ? 2 : 3);
+    for (int i = 0; i < 50; ++i) led.push_back(4);
+    Rig rig(3, plain_config,
+            {{1, {{4, 0}, {}, log_of(led)}}, {2, {{4, 0}, {}, log_of(held)}}, {3, {{4, 0}, {}, log_of(led)}}});
+    rig.elect(1, {1, 3});
+    rig.at(1).tick(2);
+    int appends = 0;
+    rig.run([&](const Message& message) {
+        appends += message.type == MessageType::append && message.to == 2;
+        return true;
+    });
+    CHECK(terms_of(*rig.at(2).node) == terms_of(*rig.at(1).node));
+    CHECK(appends <= 6);
+}
+
+// §5.4.1 "the log with the later term is more up-to-date ... If the logs end with the same term, then whichever log is
+// longer"
+TEST(votes_go_to_logs_that_are_at_least_as_up_to_date) {
+    for (const Term last_term : {1U, 2U, 3U})
+        for (const Index last_index : {1U, 2U, 3U, 4U}) {
+            Driven node = follower({1, 2, 2}, 3);
+            const bool up_to_date = last_term > 2 || (last_term == 2 && last_index >= 3);
+            CHECK_EQUAL(node.step(vote_request(2, 1, 4, last_index, last_term))[0].reject, !up_to_date);
+            CHECK_EQUAL(node->vote() == 2, up_to_date);
+        }
+}
+
+// §5.4.2 "Raft never commits log entries from previous terms by counting replicas."
+TEST(entries_of_earlier_terms_are_not_committed_by_counting) {
+    Driven node = leader(3, {1, 2, 2});
+    CHECK_EQUAL(node->term(), 3U);
+    node.step(append_reply(2, 1, 3, 3));
+    node.step(append_reply(3, 1, 3, 3));
+    CHECK_EQUAL(node->commit_index(), 0U);
+    // "once an entry from the current term has been committed in this way, then all prior entries are committed
+    // indirectly"
+    node.step(append_reply(2, 1, 3, 4));
+    CHECK_EQUAL(node->commit_index(), 4U);
+}
+
+// §5.4.2 figure 8, with both of its ends
+TEST(figure_8) {
+    for (const bool overwritten : {true, false}) {
+        // (a) S1 leads term 2 and replicates index 2 to S2 only; (b) S5 leads term 3 and holds another entry there
+        const auto stored = [](std::vector<Term> terms, Term term) {
+            return PersistentState{{term, 0}, {}, log_of(terms)};
+        };
+        Rig rig(5, plain_config,
+                {{1, stored({1, 2}, 3)},
+                 {2, stored({1, 2}, 3)},
+                 {3, stored({1}, 3)},
+                 {4, stored({1}, 3)},
+                 {5, stored({1, 3}, 3)}});
+        // (c) S5 is down; S1 leads term 4 and brings index 2 of term 2 to S3: on a majority now, but not committed. Its
+        // own entry of term 4 reaches nobody.
+        rig.elect(1, {1, 2, 3});
+        CHECK_EQUAL(rig.at(1)->term(), 4U);
+        if (overwritten) {
+            rig.wire.clear();
+            rig = Rig(5, plain_config,
+                      {{1, stored({1, 2, 4}, 4)},
+                       {2, stored({1, 2}, 4)},
+                       {3, stored({1, 2}, 4)},
+                       {4, stored({1}, 4)},
+                       {5, stored({1, 3}, 4)}});
+            Driven& first = rig.at(1);
+            first.time_out();
+            // (d) S5 wins term 5 with S2, S3 and S4 refusing or granting by their logs: {1,3} beats {1,2}
+            rig.elect(5, {2, 3, 4, 5});
+            CHECK(rig.at(5)->role() == Role::leader);
+            rig.at(5).tick(2);
+            rig.run();
+            for (NodeId id = 1; id <= 5; ++id) CHECK_EQUAL(terms_of(*rig.at(id).node)[1], 3U);
+        } else {
+            // (e) S1's entry of term 4 is on a majority: committed, and S5 cannot win any more
+            CHECK_EQUAL(rig.at(1)->commit_index(), 3U);
+            rig.elect(5, {2, 3, 4, 5});
+            CHECK(rig.at(5)->role() != Role::leader);
+        }
+    }
+}
+
+// §7 "If InstallSnapshot contains new information ... the follower discards its entire log"; "if ... it describes a
+// prefix of its log, then log entries covered by the snapshot are deleted but entries following it are still valid and
+// must be retained"
+TEST(a_snapshot_replaces_what_it_covers_and_keeps_a_matching_suffix) {
+    for (const bool matches : {true, false}) {
+        Driven node = follower({1, 1, matches ? 1U : 2U, 2}, 2);
+        Message message = message_of(MessageType::snapshot, 2, 1, 3);
+        message.snapshot = {3, 1, 5, voters(3), Payload("state")};
+        const auto replies = node.step(message);
+        CHECK_EQUAL(replies[0].index, 3U);
+        CHECK_EQUAL(node.restored.size(), 1U);
+        CHECK_EQUAL(node->log().last_index(), matches ? 4U : 3U);
+        CHECK_EQUAL(node->commit_index(), 3U);
+        CHECK_EQUAL(node.disk.log().last_index(), matches ? 4U : 3U);
+        // a stale one moves nothing backwards
+        message.snapshot.index = 2;
+        CHECK_EQUAL(node.step(message)[0].index, 3U);
+        CHECK_EQUAL(node->commit_index(), 3U);
+        CHECK_EQUAL(node.restored.size(), 1U);
+    }
+}
+// §7 "when the leader has already discarded the next log entry that it needs to send to a follower"
+TEST(a_follower_behind_the_compacted_log_gets_the_snapshot) {
+    Rig rig(3);
+    rig.elect(1, {1, 2});
+    for (int i = 0; i < 10; ++i) rig.propose(1, std::to_string(i));
+    rig.run(Rig::among({1, 2}));
+    rig.at(1)->compact(rig.at(1)->applied_index(), Payload("ten"));
+    rig.propose(1, "after");
+    rig.at(1).tick(2);
+    rig.run();
+    CHECK_EQUAL(rig.at(3).restored.size(), 1U);
+    CHECK_EQUAL(rig.at(3).restored[0].state.text(), "ten");
+    CHECK_EQUAL(rig.at(3).commands(), "after ");
+    CHECK_EQUAL(rig.at(3)->commit_index(), rig.at(1)->commit_index());
+}
+
+// §8 "Raft handles this by having each leader commit a blank no-op entry into the log at the start of its term."
+TEST(a_term_starts_with_a_no_op) {
+    Driven node = leader(3, {1, 1});
+    CHECK_EQUAL(node->log().last_index(), 3U);
+    CHECK(node->log().at(3).kind == EntryKind::noop);
+    CHECK_EQUAL(node->log().at(3).term, 2U);
+}
+
+// §6 "if a server receives a RequestVote RPC within the minimum election timeout of hearing from a current leader, it
+// does not update its term or grant its vote"
+TEST(a_follower_in_contact_with_a_leader_refuses_votes_unless_time_passed) {
+    Driven node(config_of(1, 3), {{1, 0}, {}, {}});
+    node.tick(10);
+    node.step(append(2, 1, 1, 0, 0));
+    node.tick(9);
+    CHECK(node.step(vote_request(3, 1, 5, 9, 4)).empty());
+    CHECK_EQUAL(node->term(), 1U);
+    node.tick(1);
+    CHECK(!node.step(vote_request(3, 1, 5, 9, 4))[0].reject);
+}
+TEST(a_restarted_node_waits_a_full_time_out_before_it_votes) {
+    Driven node(config_of(1, 3), {{1, 0}, {}, {}});
+    CHECK(node.step(vote_request(3, 1, 5, 9, 4)).empty());
+    node.tick(10);
+    CHECK(!node.step(vote_request(3, 1, 5, 9, 4))[0].reject);
+}
+
+// thesis §9.6 "a candidate only increments its term if it first learns from a majority of the cluster that they would
+// be willing to grant the candidate their votes"
+TEST(a_pre_vote_changes_no_term_and_no_vote) {
+    Driven asker(config_of(1, 3), {{4, 3}, {}, {}});
+    asker.time_out();
+    CHECK(asker->role() == Role::pre_candidate);
+    CHECK_EQUAL(asker->term(), 4U);
+    CHECK_EQUAL(asker->vote(), 3U);
+    const auto requests = asker.take();
+    CHECK_EQUAL(requests[0].term, 5U);
+    Driven asked(config_of(2, 3), {{4, 3}, {}, {}});
+    asked.tick(10);
+    const auto replies = asked.step(requests[0]);
+    CHECK(!replies[0].reject);
+    CHECK_EQUAL(asked->term(), 4U);
+    CHECK_EQUAL(asked->vote(), 3U);
+    asker.step(replies[0]);
+    CHECK(asker->role() == Role::candidate);
+    CHECK_EQUAL(asker->term(), 5U);
+}
+TEST(a_pre_vote_checks_the_log_as_strictly_as_a_vote) {
+    Driven asked(config_of(1, 3), {{4, 0}, {}, log_of({1, 2, 2})});
+    asked.tick(10);
+    CHECK(asked.step(vote_request(2, 1, 5, 2, 2, true))[0].reject);
+    CHECK(asked.step(vote_request(2, 1, 5, 9, 1, true))[0].reject);
+    CHECK(!asked.step(vote_request(2, 1, 5, 3, 2, true))[0].reject);
+}
+TEST(a_node_that_was_cut_off_deposes_nobody) {
+    Rig rig(3, config_of);
+    for (auto& [id, node] : rig.nodes) node.tick(10);
+    rig.elect(1, {1, 2, 3});
+    for (int i = 0; i < 30 && rig.at(1)->role() != Role::leader; ++i) rig.elect(1, {1, 2, 3});
+    CHECK(rig.at(1)->role() == Role::leader);
+    const Term term = rig.at(1)->term();
+    for (int i = 0; i < 200; ++i) {
+        rig.at(3).tick();
+        rig.at(1).tick();
+        rig.run(Rig::among({1, 2}));
+    }
+    CHECK_EQUAL(rig.at(3)->term(), term);
+    rig.at(3).tick(50);
+    rig.run();
+    rig.at(1).tick(2);
+    rig.run();
+    CHECK_EQUAL(rig.at(1)->term(), term);
+    CHECK(rig.at(1)->role() == Role::leader);
+    CHECK_EQUAL(rig.at(3)->leader(), 1U);
+}
+
+// thesis §6.2 "a leader steps down if an election timeout elapses without a successful round of heartbeats to a
+// majority"
+TEST(a_leader_without_a_quorum_steps_down) {
+    Rig rig(3, config_of);
+    for (auto& [id, node] : rig.nodes) node.tick(10);
+    for (int i = 0; i < 30 && rig.at(1)->role() != Role::leader; ++i) rig.elect(1, {1, 2, 3});
+    CHECK(rig.at(1)->role() == Role::leader);
+    rig.at(1).tick(21);
+    CHECK(rig.at(1)->role() == Role::follower);
+    CHECK(rig.at(1)->propose(Payload("x"), {}, 0).status == ProposeStatus::not_leader);
+}
+
+TEST_MAIN

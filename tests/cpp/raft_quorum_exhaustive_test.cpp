@@ -1,0 +1,64 @@
+// Every vote and every vector of match indexes of clusters up to seven nodes, against counting by hand.
+#include <bit>
+#include <vector>
+
+#include "check.hpp"
+#include "consensus/quorum.hpp"
+
+using namespace fastmas::consensus;
+
+TEST(any_two_quorums_share_a_node) {
+    for (unsigned nodes = 1; nodes <= 7; ++nodes)
+        for (unsigned a = 0; a < (1U << nodes); ++a)
+            for (unsigned b = 0; b < (1U << nodes); ++b) {
+                const auto is_quorum = [&](unsigned set) {
+                    return static_cast<std::size_t>(std::popcount(set)) >= quorum_size(nodes);
+                };
+                if (is_quorum(a) && is_quorum(b)) CHECK((a & b) != 0);
+                // and no smaller set would do: its complement is as large
+                if (!is_quorum(a) && static_cast<std::size_t>(std::popcount(a)) + 1 == quorum_size(nodes))
+                    CHECK(static_cast<std::size_t>(std::popcount(a)) * 2 <= nodes);
+            }
+}
+
+TEST(tally_of_every_vote) {
+    for (std::size_t nodes = 1; nodes <= 7; ++nodes) {
+        std::size_t combinations = 1;
+        for (std::size_t i = 0; i < nodes; ++i) combinations *= 3;
+        for (std::size_t code = 0; code < combinations; ++code) {
+            std::size_t count[3] = {0, 0, 0};
+            for (std::size_t i = 0, rest = code; i < nodes; ++i, rest /= 3) ++count[rest % 3];
+            const auto [missing, yes, no] = count;
+            VoteResult expected = VoteResult::pending;
+            if (2 * yes > nodes)
+                expected = VoteResult::won;
+            else if (2 * (yes + missing) <= nodes)
+                expected = VoteResult::lost;
+            CHECK(tally(yes, no, nodes) == expected);
+        }
+    }
+}
+
+TEST(quorum_index_of_every_vector_of_matches) {
+    for (std::size_t nodes = 1; nodes <= 7; ++nodes) {
+        std::size_t combinations = 1;
+        for (std::size_t i = 0; i < nodes; ++i) combinations *= 4;
+        for (std::size_t code = 0; code < combinations; ++code) {
+            std::vector<Index> matched;
+            for (std::size_t i = 0, rest = code; i < nodes; ++i, rest /= 4) matched.push_back(rest % 4);
+            Index expected = 0;
+            for (Index index = 0; index < 4; ++index) {
+                std::size_t holders = 0;
+                for (const Index match : matched) holders += match >= index;
+                if (2 * holders > nodes) expected = index;
+            }
+            CHECK_EQUAL(quorum_index(matched), expected);
+        }
+    }
+}
+
+TEST(quorum_index_of_nobody_is_nothing) {
+    CHECK_EQUAL(quorum_index({}), 0U);
+}
+
+TEST_MAIN

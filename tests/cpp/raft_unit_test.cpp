@@ -1,0 +1,323 @@
+// The parts of consensus by themselves: configuration, log, sessions, applier, divergence, and the node's own contract.
+#include <string>
+
+#include "base/errors.hpp"
+#include "check.hpp"
+#include "consensus/applier.hpp"
+#include "consensus/divergence.hpp"
+#include "raft_rig.hpp"
+
+using namespace fastmas::testing;
+using fastmas::base::ConfigError;
+using fastmas::base::InvariantError;
+using fastmas::base::Payload;
+
+namespace {
+
+struct Counter : StateMachine {
+    int applied = 0;
+    Result next;
+    std::int64_t time_ns = 0;
+    Result apply(const Command& command) override {
+        ++applied;
+        time_ns = command.time_ns;
+        Result result = next;
+        if (result.status == ResultStatus::applied) result.reply = Payload(std::to_string(command.index));
+        return result;
+    }
+    std::uint64_t digest() override { return static_cast<std::uint64_t>(applied); }
+    bool can_snapshot() const override { return true; }
+    Payload snapshot() override { return Payload(std::to_string(applied)); }
+    void restore(std::span<const std::byte> state) override {
+        applied = std::stoi(std::string(reinterpret_cast<const char*>(state.data()), state.size()));
+    }
+};
+
+Entry request(Index index, std::uint64_t client, std::uint64_t sequence, std::uint64_t acknowledged = 0) {
+    return {
+        1,           index, static_cast<std::int64_t>(index) * 10, {client, sequence, acknowledged}, EntryKind::command,
+        Payload("c")};
+}
+Entry noop(Index index) {
+    return {1, index, 0, {}, EntryKind::noop, Payload()};
+}
+
+void expect_config_error(void (*spoil)(RaftConfig&), const char* text) {
+    RaftConfig config = config_of(1, 3);
+    spoil(config);
+    CHECK_THROWS(RaftNode(config), ConfigError, text);
+}
+
+}  // namespace
+
+TEST(a_config_that_cannot_work_says_why) {
+    expect_config_error([](RaftConfig& c) { c.voters.clear(); }, "a cluster has 1 to 63 nodes, got 0; 3 or 5 is usual");
+    expect_config_error([](RaftConfig& c) { c.voters = voters(64); }, "a cluster has 1 to 63 nodes, got 64");
+    expect_config_error(
+        [](RaftConfig& c) {
+            c.voters = {0, 1};
+        },
+        "node ids start at 1, got 0; number the nodes 1 to n");
+    expect_config_error([](RaftConfig& c) { c.voters = {1, 2, 2}; }, "node ids must differ, got 2 twice");
+    expect_config_error([](RaftConfig& c) { c.id = 9; }, "a node must be one of the voters, got id 9");
+    expect_config_error([](RaftConfig& c) { c.heartbeat_ticks = 0; }, "heartbeat_ticks must be at least 1, got 0");
+    expect_config_error([](RaftConfig& c) { c.max_append_entries = 0; },
+                        "max_append_entries must be at least 1, got 0");
+    expect_config_error([](RaftConfig& c) { c.election_ticks = 2; },
+                        "election_ticks must exceed heartbeat_ticks (2), got 2; try 10");
+    expect_config_error([](RaftConfig& c) { c.max_command_bytes = std::size_t{1} << 40; },
+                        "max_command_bytes must be below 4 GiB");
+}
+
+TEST(a_stored_state_that_cannot_be_says_why) {
+    const RaftConfig config = config_of(1, 3);
+    CHECK_THROWS(RaftNode(config, {{1, 0}, {}, {command_entry(1, 2)}}), ConfigError,
+                 "stored entries must follow the snapshot without a gap, expected index 1, got 2");
+    CHECK_THROWS(RaftNode(config, {{2, 0}, {}, {command_entry(2, 1), command_entry(1, 2)}}), ConfigError,
+                 "terms of stored entries must not fall, got term 1 after 2 at index 2");
+    CHECK_THROWS(RaftNode(config, {{1, 0}, {}, {command_entry(2, 1)}}), ConfigError,
+                 "the stored term must be at least that of the last stored entry (2), got 1");
+}
+
+TEST(nothing_comes_between_ready_and_advance) {
+    RaftNode node(config_of(1, 1));
+    CHECK_THROWS(node.advance(), ConfigError, "node 1 has no ready() to advance past; call ready() first");
+    while (!node.has_ready()) node.tick();
+    (void)node.ready();
+    CHECK_THROWS(node.tick(), ConfigError, "node 1 waits for advance(): do what ready() asked for");
+    CHECK_THROWS(node.ready(), ConfigError, "waits for advance()");
+    node.advance();
+    node.tick();
+}
+
+TEST(a_single_node_commits_only_what_its_disk_holds) {
+    RaftNode node(config_of(1, 1));
+    while (node.role() != Role::leader) node.tick();
+    const Ready& ready = node.ready();
+    CHECK(ready.must_sync);
+    CHECK_EQUAL(ready.entries.size(), 1U);
+    CHECK_EQUAL(ready.committed.size(), 0U);
+    CHECK_EQUAL(node.commit_index(), 0U);
+    node.advance();
+    CHECK_EQUAL(node.commit_index(), 1U);
+    CHECK_EQUAL(node.ready().committed.size(), 1U);
+    CHECK_EQUAL(node.applied_index(), 0U);
+    node.advance();
+    CHECK_EQUAL(node.applied_index(), 1U);
+    CHECK(!node.has_ready());
+}
+
+TEST(a_proposal_that_was_dropped_is_told_apart_from_one_that_was_appended) {
+    RaftConfig config = config_of(1, 1);
+    config.max_command_bytes = 4;
+    config.max_uncommitted_entries = 2;
+    RaftNode node(config);
+    CHECK(node.propose(Payload("x"), {}, 0).status == ProposeStatus::not_leader);
+    while (node.role() != Role::leader) node.tick();
+    CHECK(node.propose(Payload("12345"), {}, 0).status == ProposeStatus::too_large);
+    CHECK(node.propose(Payload("1234"), {}, 0).status == ProposeStatus::appended);
+    CHECK(node.propose(Payload("1"), {}, 0).status == ProposeStatus::full);
+}
+
+TEST(time_never_falls_whatever_the_clock_says) {
+    RaftNode node(config_of(1, 1));
+    while (node.role() != Role::leader) node.tick();
+    for (const std::int64_t now_ns : {50, 40, 60}) (void)node.propose(Payload("x"), {}, now_ns);
+    CHECK_EQUAL(node.log().at(2).time_ns, 50);
+    CHECK_EQUAL(node.log().at(3).time_ns, 50);
+    CHECK_EQUAL(node.log().at(4).time_ns, 60);
+}
+
+TEST(appends_are_cut_at_the_limits_and_pipelined_to_the_window) {
+    RaftConfig config = plain_config(1, 3);
+    config.max_append_entries = 4;
+    config.max_inflight_entries = 8;
+    Driven node(config);
+    node.time_out();
+    node.step(vote_reply(2, 1, 1));
+    node.step(append_reply(2, 1, 1, 1));
+    for (int i = 0; i < 40; ++i) (void)node->propose(Payload("x"), {}, 0);
+    std::size_t sent = 0;
+    for (const Message& message : node.take()) {
+        CHECK(message.entries.size() <= 4);
+        if (message.to == 2) sent += message.entries.size();
+    }
+    CHECK_EQUAL(sent, 8U);
+    // node 3 was never heard of: one probe at a time
+    node.step(append_reply(2, 1, 1, 5));
+    sent = 0;
+    for (const Message& message : node.take()) sent += message.to == 2 ? message.entries.size() : 0;
+    CHECK(sent <= 8);
+}
+
+TEST(a_large_command_goes_alone) {
+    RaftConfig config = plain_config(1, 3);
+    config.max_append_bytes = 10;
+    Driven node(config);
+    node.time_out();
+    node.step(vote_reply(2, 1, 1));
+    node.step(append_reply(2, 1, 1, 1));
+    (void)node->propose(Payload(std::string(50, 'x')), {}, 0);
+    (void)node->propose(Payload("y"), {}, 0);
+    std::vector<std::size_t> counts;
+    for (const Message& message : node.take())
+        if (message.to == 2 && !message.entries.empty()) counts.push_back(message.entries.size());
+    CHECK(counts == (std::vector<std::size_t>{1, 1}));
+}
+
+TEST(a_lost_append_is_found_by_the_next_heartbeat) {
+    Rig rig(3);
+    rig.elect(1, {1, 2, 3});
+    rig.propose(1, "lost");
+    rig.run([](const Message& message) { return message.to != 3; });
+    CHECK_EQUAL(rig.at(3)->log().last_index(), 1U);
+    rig.at(1).tick(2);
+    rig.run();
+    CHECK_EQUAL(rig.at(3).commands(), "lost ");
+}
+
+TEST(an_acknowledgement_of_a_replaced_write_moves_nothing) {
+    Log log({}, log_of({1, 1}));
+    log.append(command_entry(2, 3));
+    log.truncate_from(3);
+    log.append(command_entry(3, 3));
+    log.mark_stable(3, 2);
+    CHECK_EQUAL(log.stable_index(), 2U);
+    log.mark_stable(3, 3);
+    CHECK_EQUAL(log.stable_index(), 3U);
+}
+
+TEST(compaction_keeps_the_term_and_time_of_the_last_forgotten_entry) {
+    Log log({}, log_of({1, 1, 2, 2, 3}));
+    log.compact(4);
+    CHECK_EQUAL(log.first_index(), 5U);
+    CHECK_EQUAL(log.last_index(), 5U);
+    CHECK_EQUAL(log.term(4).value(), 2U);
+    CHECK(!log.term(3).has_value());
+    CHECK(!log.term(6).has_value());
+    CHECK_EQUAL(log.last_term(), 3U);
+    CHECK_EQUAL(log.last_not_after(2), 4U);
+    CHECK_EQUAL(log.last_not_after(9), 5U);
+}
+
+TEST(compact_takes_applied_indexes_only) {
+    RaftNode node(config_of(1, 1));
+    CHECK_THROWS(
+        node.compact(1, Payload()), ConfigError,
+        "compact takes an applied index above the last snapshot's, got 1 with 0 applied and the snapshot at 0");
+}
+
+TEST(commands_are_counted_without_no_ops_and_duplicates) {
+    auto owned = std::make_unique<Counter>();
+    Counter& machine = *owned;
+    Applier applier(std::move(owned));
+    CHECK(applier.apply(noop(1)).kind == Applied::Kind::nothing);
+    CHECK_EQUAL(applier.apply(request(2, 7, 1)).index, 1U);
+    CHECK(applier.apply(request(3, 7, 1)).kind == Applied::Kind::duplicate);
+    CHECK_EQUAL(applier.apply(request(4, 7, 2)).index, 2U);
+    CHECK_EQUAL(applier.apply(request(5, 8, 1)).index, 3U);
+    CHECK(applier.apply(request(6, 7, 2)).kind == Applied::Kind::duplicate);
+    CHECK(applier.apply(request(7, 7, 1)).kind == Applied::Kind::duplicate);
+    CHECK_EQUAL(machine.applied, 3);
+    CHECK_EQUAL(machine.time_ns, 50);
+    CHECK_EQUAL(applier.sessions().reply({7, 1, 0})->reply.text(), "1");
+    CHECK_EQUAL(applier.commands(), 3U);
+    CHECK_THROWS(applier.apply(request(9, 7, 3)), InvariantError, "entries are applied in order, expected 8, got 9");
+}
+
+TEST(entries_without_a_session_take_effect_every_time) {
+    Applier applier(std::make_unique<Counter>());
+    CHECK_EQUAL(applier.apply(request(1, 0, 0)).index, 1U);
+    CHECK_EQUAL(applier.apply(request(2, 0, 0)).index, 2U);
+}
+
+TEST(a_rejected_command_counts_and_is_remembered) {
+    auto owned = std::make_unique<Counter>();
+    owned->next = {ResultStatus::rejected, Payload("no")};
+    Applier applier(std::move(owned));
+    const Applied applied = applier.apply(request(1, 7, 1));
+    CHECK_EQUAL(applied.index, 1U);
+    CHECK(applied.result.status == ResultStatus::rejected);
+    CHECK_EQUAL(applier.sessions().reply({7, 1, 0})->reply.text(), "no");
+}
+
+TEST(acknowledged_replies_are_forgotten_and_stay_seen) {
+    Applier applier(std::make_unique<Counter>());
+    for (Index index = 1; index <= 5; ++index) applier.apply(request(index, 7, index, index >= 4 ? 2 : 0));
+    CHECK(applier.sessions().reply({7, 2, 0}) == nullptr);
+    CHECK(applier.sessions().seen({7, 2, 0}));
+    CHECK_EQUAL(applier.sessions().reply({7, 3, 0})->reply.text(), "3");
+}
+
+TEST(a_snapshot_carries_machine_sessions_and_count) {
+    Applier first(std::make_unique<Counter>());
+    for (Index index = 1; index <= 5; ++index) first.apply(request(index, 7, index));
+    Applier second(std::make_unique<Counter>());
+    second.restore({5, 1, 0, {}, first.snapshot()});
+    CHECK(second.apply(request(6, 7, 5)).kind == Applied::Kind::duplicate);
+    CHECK_EQUAL(second.sessions().reply({7, 5, 0})->reply.text(), "5");
+    CHECK_EQUAL(second.apply(request(7, 7, 6)).index, 6U);
+    CHECK_THROWS(second.restore({9, 1, 0, {}, Payload("short")}), InvariantError, "the snapshot at index 9 is damaged");
+}
+
+TEST(the_longest_idle_client_is_forgotten_first) {
+    SessionTable table;
+    for (std::uint64_t client = 1; client <= SessionTable::kMaxClients + 1; ++client) {
+        table.record({client, 1, 0}, client, {});
+        if (client == 2) table.record({1, 2, 0}, 3, {});
+    }
+    CHECK(!table.seen({2, 1, 0}));
+    CHECK(table.seen({1, 2, 0}));
+}
+
+TEST(the_majority_decides_and_whoever_differs_is_named) {
+    DivergenceMonitor monitor(3);
+    CHECK(!monitor.vote(1, 1, 7).decided_now);
+    CHECK(!monitor.vote(1, 1, 7).decided_now);  // the same node again: after a restart
+    CHECK(!monitor.vote(2, 1, 8).decided_now);
+    const auto verdict = monitor.vote(3, 1, 8);
+    CHECK(verdict.decided_now);
+    CHECK(verdict.diverged == std::vector<NodeId>{1});
+    CHECK(!monitor.vote(1, 1, 7).agrees);
+    CHECK(monitor.vote(2, 1, 8).agrees);
+}
+TEST(three_different_results_cannot_be_decided) {
+    DivergenceMonitor monitor(3);
+    CHECK(!monitor.vote(1, 1, 1).impossible);
+    CHECK(!monitor.vote(2, 1, 2).impossible);
+    CHECK(monitor.vote(3, 1, 3).impossible);
+    // a later command may be decided all the same
+    monitor.vote(1, 2, 5);
+    CHECK(monitor.vote(2, 2, 5).decided_now);
+}
+
+TEST(payloads_share_long_bytes_and_copy_short_ones) {
+    const Payload small("short"), large(std::string(100, 'x'));
+    Payload small_copy = small, large_copy = large;
+    CHECK(small_copy == small && small_copy.data() != small.data());
+    CHECK(large_copy == large && large_copy.data() == large.data());
+    Payload moved = std::move(large_copy);
+    CHECK(large_copy.empty());
+    moved = small;
+    CHECK_EQUAL(moved.text(), "short");
+    CHECK_EQUAL(large.text(), std::string(100, 'x'));
+    CHECK_EQUAL(Payload(std::string(40, 'y')).size(), 40U);
+}
+
+// "Election Safety: at most one leader can be elected in a given term": hearing of another is a broken invariant
+TEST(a_second_leader_of_the_term_poisons_the_node) {
+    Driven node(plain_config(1, 3));
+    node.time_out();
+    node.step(vote_reply(2, 1, 1));
+    CHECK_THROWS(node->step(append(2, 1, node->term(), 0, 0)), InvariantError, "nodes 1 and 2 both lead term 1");
+    CHECK_THROWS(node->tick(), InvariantError, "node 1 broke an invariant and stopped");
+}
+// a committed entry is never replaced (figure 3, leader completeness)
+TEST(a_leader_that_would_replace_a_committed_entry_poisons_the_node) {
+    Driven node(plain_config(1, 3), {{1, 0}, {}, log_of({1, 1})});
+    node.step(append(2, 1, 1, 2, 1, {}, 2));
+    CHECK_THROWS(node->step(append(3, 1, 2, 0, 0, {command_entry(2, 1), command_entry(2, 2), command_entry(2, 3)})),
+                 InvariantError, "differs from the leader's");
+}
+
+TEST_MAIN
