@@ -76,7 +76,7 @@ class Payload {
 
     bool is_inline() const noexcept { return size_ <= kInlineBytes; }
     void retain() noexcept {
-        // relaxed: whoever copies already holds a reference, so the block cannot go away meanwhile
+        // [P2 relaxed] whoever copies already holds a reference, so the block cannot go away meanwhile
         if (!is_inline()) storage_.block->references.fetch_add(1, std::memory_order_relaxed);
     }
     void release() noexcept {

@@ -1,0 +1,161 @@
+"""Every memory order in the core says what it pairs with, and docs/memory-order.md says which test needs it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = ROOT / "docs" / "memory-order.md"
+ORDER = re.compile(r"memory_order_(\w+)")
+LABEL = re.compile(r"\[([A-Z]\d+) (relaxed|acquire|release|acq_rel|seq_cst)\]")
+CALL = re.compile(r"\.(load|store|exchange|fetch_\w+|compare_exchange_\w+)\(")
+RELEASES = {"release", "acq_rel"}
+ACQUIRES = {"acquire", "acq_rel"}
+
+
+@dataclass(frozen=True)
+class Use:
+    """A memory order in the code, and the comment that belongs to its statement."""
+
+    where: str
+    order: str
+    comment: str
+
+
+def statement_comment(lines: list[str], index: int) -> str:
+    """The comment on the line, or above the statement that the line is part of."""
+    texts = [lines[index].partition("//")[2]]
+    above = index - 1
+    # Up over the rest of the statement: lines of code that do not end one.
+    while above >= 0 and (code := lines[above].partition("//")[0].strip()) and not code.endswith((";", "{", "}", ":")):
+        texts.append(lines[above].partition("//")[2])
+        above -= 1
+    while above >= 0 and lines[above].strip().startswith("//"):
+        texts.append(lines[above].partition("//")[2])
+        above -= 1
+    return " ".join(text.strip() for text in reversed(texts))
+
+
+def uses_in(source: str, name: str) -> list[Use]:
+    lines = source.splitlines()
+    return [
+        Use(f"{name}:{number}", order, statement_comment(lines, number - 1))
+        for number, line in enumerate(lines, 1)
+        for order in ORDER.findall(line.partition("//")[0])
+    ]
+
+
+def violations(source: str, name: str = "ring.hpp") -> list[str]:
+    """What is wrong with the memory orders of one file."""
+    found = []
+    uses = uses_in(source, name)
+    labels = {(label, order) for use in uses for label, order in LABEL.findall(use.comment) if order == use.order}
+    for use in uses:
+        mine = [match for match in LABEL.finditer(use.comment) if match.group(2) == use.order]
+        if use.order == "seq_cst":
+            found.append(f"{use.where}: seq_cst hides which orders are needed; say them")
+        if not mine:
+            found.append(f"{use.where}: {use.order} has no label [X1 {use.order}] in the comment of its statement")
+            continue
+        label, rest = mine[0].group(1), use.comment[mine[0].end() :]
+        if use.order == "relaxed":
+            if len(rest.split()) < 4:
+                found.append(f"{use.where}: [{label} relaxed] gives no reason")
+            continue
+        if use.order == "acq_rel" and "pairs with itself" in rest:  # a read-modify-write that meets its like
+            continue
+        if f"[{label} " not in rest or "pairs with" not in rest:
+            found.append(f"{use.where}: [{label} {use.order}] does not say what it pairs with")
+        others = {order for other, order in labels if other == label}
+        if use.order in RELEASES and not others & ACQUIRES:
+            found.append(f"{use.where}: [{label} {use.order}] has no acquiring end")
+        if use.order in ACQUIRES and not others & RELEASES:
+            found.append(f"{use.where}: [{label} {use.order}] has no releasing end")
+    code = "\n".join(line.partition("//")[0] for line in source.splitlines())
+    if "std::atomic" in code or "Atom<" in code or uses:
+        for call in CALL.finditer(code):
+            if "memory_order" not in code[call.end() : code.find(";", call.end())]:
+                number = code.count("\n", 0, call.start()) + 1
+                found.append(f"{name}:{number}: {call.group(1)}() without a memory order is seq_cst in disguise")
+    return found
+
+
+SOURCES = sorted(
+    path for path in (ROOT / "cpp").rglob("*.[ch]pp") if "memory_order" in path.read_text(encoding="utf-8")
+)
+
+
+def test_the_rings_are_among_the_sources() -> None:
+    assert {"spsc_ring.hpp", "broadcast_ring.hpp"} <= {path.name for path in SOURCES}
+    assert sum(len(uses_in(path.read_text(encoding="utf-8"), path.name)) for path in SOURCES) >= 20
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_memory_orders_are_labelled(path: Path) -> None:
+    assert violations(path.read_text(encoding="utf-8"), path.name) == []
+
+
+def table_rows() -> dict[str, list[str]]:
+    rows = [line.strip("| ").split(" | ") for line in TABLE.read_text(encoding="utf-8").splitlines()]
+    return {row[0]: row for row in rows if re.fullmatch(r"[A-Z]\d+", row[0])}
+
+
+def test_the_table_lists_every_label_and_no_other() -> None:
+    labels = {
+        label
+        for path in SOURCES
+        for use in uses_in(path.read_text(encoding="utf-8"), path.name)
+        for label, order in LABEL.findall(use.comment)
+        if order == use.order
+    }
+    assert set(table_rows()) == labels
+
+
+def test_the_tests_that_the_table_names_exist() -> None:
+    named = 0
+    for label, row in table_rows().items():
+        for file, test in re.findall(r"`(\w+)`: `(\w+)`", row[-1]):
+            source = ROOT / "tests" / "cpp" / f"{file}.cpp"
+            assert source.is_file(), f"{label} names tests/cpp/{file}.cpp"
+            assert f"TEST({test})" in source.read_text(encoding="utf-8"), f"{label} names the test {test}"
+            named += 1
+    assert named >= 10
+
+
+GOOD = """
+    // [S1 release] pairs with [S1 acquire] in pop(): who sees the index sees the record.
+    tail_.store(next, std::memory_order_release);
+    // [S1 acquire] pairs with [S1 release] in push(): the record is written.
+    seen = tail_.load(
+        std::memory_order_acquire);
+    return head_.load(std::memory_order_relaxed);  // [S2 relaxed] only this thread writes it
+"""
+
+
+def test_what_the_lint_lets_pass_and_what_not() -> None:
+    assert violations(GOOD) == []
+
+    def broken(old: str, new: str) -> str:
+        assert GOOD.count(old) == 1
+        (only,) = violations(GOOD.replace(old, new))
+        return only
+
+    assert broken("[S2 relaxed] only this thread writes it", "") == (
+        "ring.hpp:7: relaxed has no label [X1 relaxed] in the comment of its statement"
+    )
+    assert "gives no reason" in broken("only this thread writes it", "fine")
+    assert "does not say what it pairs with" in broken("pairs with [S1 acquire] in pop()", "for pop()")
+    weak = violations(GOOD.replace("next, std::memory_order_release", "next, std::memory_order_relaxed"))
+    assert [text.partition(": ")[2] for text in weak] == [
+        "relaxed has no label [X1 relaxed] in the comment of its statement",
+        "[S1 acquire] has no releasing end",
+    ]
+    silent = violations(GOOD.replace("std::memory_order_acquire", ""))
+    assert silent[-1] == "ring.hpp:5: load() without a memory order is seq_cst in disguise"
+    assert any("seq_cst hides" in text for text in violations(GOOD.replace("order_relaxed", "order_seq_cst")))
+    one_end = "\n".join(GOOD.splitlines()[:3])
+    assert violations(one_end) == ["ring.hpp:3: [S1 release] has no acquiring end"]

@@ -1,0 +1,354 @@
+"""Rings between Python threads: order and content under contention, waits that wake, deadlines, Ctrl-C, leaks."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fastmas.errors import ConfigError, DeadlineError
+from fastmas.records import Record, i64, u64
+from fastmas.ring import BroadcastRing, SpscRing, Subscriber
+
+PATIENCE_S = 60.0  # far more than anything here takes: a deadline in these tests is a lost wake-up
+
+
+class Stamped(Record):
+    """Every field is a function of producer and sequence."""
+
+    producer: u64
+    sequence: i64
+    mixed: u64
+
+
+def mixed(producer: int, sequence: int) -> int:
+    return ((sequence ^ (producer << 40)) * 0x9E3779B97F4A7C15) & (2**64 - 1)
+
+
+def stamped(producer: int, sequence: int) -> Stamped:
+    return Stamped(producer, sequence, mixed(producer, sequence))
+
+
+def stamped_rows(producer: int, first: int, count: int) -> np.ndarray[Any, Any]:
+    rows = np.zeros(count, Stamped.dtype)
+    for i in range(count):
+        rows[i] = (producer, first + i, mixed(producer, first + i))
+    return rows
+
+
+@contextmanager
+def running(*bodies: Callable[[], None]) -> Iterator[None]:
+    """Threads whose exceptions are this test's."""
+    failures: list[BaseException] = []
+
+    def guarded(body: Callable[[], None]) -> None:
+        try:
+            body()
+        except BaseException as failure:  # handed on below
+            failures.append(failure)
+
+    threads = [threading.Thread(target=guarded, args=(body,), daemon=True) for body in bodies]
+    for thread in threads:
+        thread.start()
+    yield
+    for thread in threads:
+        thread.join(PATIENCE_S)
+        assert not thread.is_alive(), "a thread hangs"
+    if failures:
+        raise failures[0]
+
+
+@pytest.mark.parametrize("capacity", [2, 64])
+def test_singles_between_threads(capacity: int) -> None:
+    ring = SpscRing(Stamped, capacity)
+    count = 20_000
+
+    def produce() -> None:
+        for sequence in range(count):
+            ring.push(stamped(1, sequence), timeout_s=PATIENCE_S)
+
+    with running(produce):
+        for sequence in range(count):
+            assert ring.pop(timeout_s=PATIENCE_S) == stamped(1, sequence)
+    assert ring.was_empty
+
+
+@pytest.mark.parametrize("capacity", [4, 256])
+def test_batches_between_threads(capacity: int) -> None:
+    ring = SpscRing(Stamped, capacity)
+    rows = stamped_rows(2, 0, 20_000)
+
+    def produce() -> None:
+        assert ring.push_many(rows, timeout_s=PATIENCE_S) == len(rows)
+
+    got = 0
+    with running(produce):
+        out = np.zeros(100, Stamped.dtype)
+        while got < len(rows):
+            batch = ring.pop_many(out=out, timeout_s=PATIENCE_S)
+            assert len(batch) > 0, "a lost wake-up"
+            np.testing.assert_array_equal(batch, rows[got : got + len(batch)])
+            got += len(batch)
+    assert got == ring.popped == len(rows)
+
+
+def test_broadcast_between_threads_while_others_come_and_go() -> None:
+    feed = BroadcastRing(Stamped, 16)
+    count = 5_000
+    stop = threading.Event()
+    stays = [feed.subscribe("one"), feed.subscribe("two")]
+
+    def follow(subscriber: Subscriber) -> Callable[[], None]:
+        def body() -> None:
+            for sequence in range(count):
+                assert subscriber.pop(timeout_s=PATIENCE_S) == stamped(3, sequence)
+            assert subscriber.received == count
+
+        return body
+
+    def visit() -> None:
+        while not stop.is_set():
+            with feed.subscribe("visitor") as visitor:
+                for _ in range(5):
+                    expected = visitor.joined_at + visitor.received
+                    batch = visitor.poll(max_records=3, timeout_s=0.002)
+                    np.testing.assert_array_equal(batch, stamped_rows(3, expected, len(batch)))
+
+    with running(*(follow(subscriber) for subscriber in stays), visit):
+        for sequence in range(count):
+            feed.publish(stamped(3, sequence), timeout_s=PATIENCE_S)
+        stop.set()
+    assert feed.published == count
+
+
+def test_ping_pong_loses_no_wake_up() -> None:
+    """Both sides sleep before nearly every record; woken only by the bound, this would take minutes."""
+    there, back = SpscRing(np.int64, 2), SpscRing(np.int64, 2)
+    rounds = 400
+
+    def answer() -> None:
+        for _ in range(rounds):
+            back.push(there.pop(timeout_s=PATIENCE_S), timeout_s=PATIENCE_S)
+
+    start = time.monotonic()
+    with running(answer):
+        for i in range(rounds):
+            there.push(np.int64(i))
+            assert back.pop(timeout_s=PATIENCE_S) == i
+    assert time.monotonic() - start < rounds * 0.025, "wake-ups came from the bound of the sleep, not from the push"
+
+
+def test_waiting_for_room_ends_with_the_pop_that_makes_it() -> None:
+    ring = SpscRing(np.int64, 2)
+    ring.push_many(np.arange(2))
+    entered = threading.Event()
+
+    def produce() -> None:
+        entered.set()
+        ring.push(np.int64(2), timeout_s=PATIENCE_S)
+
+    with running(produce):
+        entered.wait()
+        assert [ring.pop(timeout_s=PATIENCE_S) for _ in range(3)] == [0, 1, 2]
+
+
+def test_other_threads_run_while_one_waits() -> None:
+    ring = SpscRing(np.int64, 2)
+    ticks = 0
+    done = threading.Event()
+
+    def wait() -> None:
+        with pytest.raises(DeadlineError):
+            ring.pop(timeout_s=0.2)
+        done.set()
+
+    with running(wait):
+        while not done.is_set():
+            ticks += 1
+    assert ticks > 10_000
+
+
+def test_a_deadline_is_kept() -> None:
+    ring = SpscRing(np.int64, 2)
+    start = time.monotonic()
+    with pytest.raises(DeadlineError):
+        ring.pop(timeout_s=0.12)
+    assert 0.12 <= time.monotonic() - start < 5
+
+
+def test_closing_a_subscriber_ends_its_wait_and_frees_the_producer() -> None:
+    feed = BroadcastRing(np.int64, 2)
+    reader = feed.subscribe("reader")
+    waiting = threading.Event()
+
+    def wait() -> None:
+        waiting.set()
+        with pytest.raises(ConfigError, match="subscriber 'reader' is closed; subscribe again"):
+            reader.pop(timeout_s=PATIENCE_S)
+
+    with running(wait):
+        waiting.wait()
+        reader.close()
+
+    slow = feed.subscribe("slow")
+    feed.publish_many(np.arange(2))
+    publishing = threading.Event()
+
+    def publish() -> None:
+        publishing.set()
+        feed.publish(np.int64(2), timeout_s=PATIENCE_S)
+
+    with running(publish):
+        publishing.wait()
+        slow.close()
+    assert feed.published == 3
+
+
+BLOCKED = """
+import numpy as np, sys
+from fastmas.ring import BroadcastRing, SpscRing
+ring, feed = SpscRing(np.int64, 2), BroadcastRing(np.int64, 2)
+reader = feed.subscribe("reader")
+if "full" in sys.argv[1]:
+    ring.push_many(np.arange(2)), feed.publish_many(np.arange(2))
+try:
+    print("ready", flush=True)
+    {call}
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "ring.pop()",
+        "ring.pop_many(timeout_s=None)",
+        "ring.push(np.int64(1))  # full",
+        "ring.push_many(np.arange(1), timeout_s=None)  # full",
+        "reader.pop()",
+        "reader.poll(timeout_s=None)",
+        "feed.publish(np.int64(1))  # full",
+    ],
+)
+def test_ctrl_c_ends_a_wait(call: str) -> None:
+    script = BLOCKED.format(call=call)
+    command = [sys.executable, "-c", script, "full" if "full" in call else "empty"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        # One signal may arrive before the call begins; a wait that ignores them would outlive all of these.
+        for _ in range(100):
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(0.1)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        else:
+            process.kill()
+        assert process.stdout.read() == "interrupted\n"
+        assert process.returncode == 0
+
+
+def test_a_signal_handler_that_does_not_raise_lets_the_wait_go_on() -> None:
+    ring = SpscRing(np.int64, 2)
+    seen: list[int] = []
+    previous = signal.signal(signal.SIGUSR1, lambda number, _: (seen.append(number), ring.push(np.int64(9)))[0])
+    try:
+        with running(lambda: os.kill(os.getpid(), signal.SIGUSR1)):
+            assert ring.pop(timeout_s=PATIENCE_S) == 9
+    finally:
+        signal.signal(signal.SIGUSR1, previous)
+    assert seen == [signal.SIGUSR1]
+
+
+def test_popping_survives_a_finaliser_that_pops() -> None:
+    """Making the result may run Python code; what it pops must not be popped twice, and nothing skipped."""
+    ring = SpscRing(np.int64, 64)
+    ring.push_many(np.arange(64))
+    got: list[int] = []
+
+    class Popper:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            if (value := ring.try_pop()) is not None:
+                got.append(int(value))
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        while (value := ring.try_pop()) is not None:
+            got.append(int(value))
+            Popper()
+    finally:
+        gc.set_threshold(*threshold)
+        gc.collect()
+    assert sorted(got) == list(range(64))
+
+
+def exercise(ring: SpscRing, feed: BroadcastRing, record: Any, rows: Any, out: Any) -> None:
+    """Every path of every method once, refusals included."""
+    ring.try_push(record), ring.push(bytes(record)), ring.push_many(rows[::2])
+    ring.try_pop(), ring.pop(), ring.pop_many(), ring.pop_many(2, out), ring.pop_many(out=out, timeout_s=0)
+    for call in (
+        lambda: ring.try_push(None),
+        lambda: ring.push_many([1]),
+        lambda: ring.push_many(np.zeros(3)),
+        lambda: ring.pop_many(out=np.zeros(3)),
+        lambda: ring.pop(timeout_s=0),
+        lambda: feed.subscribe(""),
+        lambda: SpscRing(Stamped, 3),
+        lambda: SpscRing("O", 4),
+    ):
+        with pytest.raises((ConfigError, DeadlineError)):
+            call()
+    with feed.subscribe("a") as reader:
+        feed.try_publish(record), feed.publish(rows[0]), feed.publish_many(rows)
+        assert len(feed.subscribers) == 1
+        reader.try_pop(), reader.pop(), reader.poll(1), reader.poll(out=out), reader.lag, reader.ring, repr(reader)
+    (ring.dtype, ring.record_type, ring.capacity, ring.was_size, repr(ring), feed.dtype, feed.record_type, repr(feed))
+    SpscRing(Stamped, 4), BroadcastRing(np.int64, 4)
+
+
+@pytest.mark.parametrize("layout", [Stamped, Stamped.dtype], ids=["record", "dtype"])
+def test_no_reference_is_lost_or_kept(layout: Any) -> None:
+    ring, feed = SpscRing(layout, 8), BroadcastRing(layout, 8)
+    record, rows, out = stamped(1, 2), stamped_rows(1, 0, 4), np.zeros(8, Stamped.dtype)
+    watched = [Stamped, Stamped.dtype, ring, feed, record, rows, out, SpscRing, BroadcastRing, Subscriber]
+    for _ in range(20):
+        exercise(ring, feed, record, rows, out)
+    gc.collect()
+    before = [sys.getrefcount(item) for item in watched]
+    for _ in range(200):
+        exercise(ring, feed, record, rows, out)
+    gc.collect()
+    after = [sys.getrefcount(item) for item in watched]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [0] * len(watched)
+
+
+def test_a_ring_that_its_own_record_class_refers_to_is_collected() -> None:
+    def make() -> weakref.ref[type]:
+        class Cycle(Record):
+            value: i64
+
+        feed = BroadcastRing(Cycle, 2)
+        Cycle.rings = (SpscRing(Cycle, 2), feed, feed.subscribe("x"))  # type: ignore[attr-defined]
+        return weakref.ref(Cycle)
+
+    made = make()
+    gc.collect()
+    assert made() is None
