@@ -78,6 +78,12 @@ class FaultInjector:
             cluster.restart(self._down)
             self._down = None
 
+    def finish(self, cluster: Any) -> None:
+        """At the end of a run: start what is still down, so that every replica holds the last commit."""
+        if self._down is not None:
+            cluster.restart(self._down)
+            self._down = None
+
 
 class Link:
     """A lossy line; its losses are a function of the network seed."""

@@ -39,6 +39,8 @@ class Gateway:
     audit : AuditWriter or None
     send_committed, send_order : Send
     venue_knows : callable (client_order_id) -> bool
+    wake_at : callable (at_ns)
+        Has the actions' wake-up proposed at a time.
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class Gateway:
         send_committed: Send,
         send_order: Send,
         venue_knows: Callable[[int], bool],
+        wake_at: Callable[[int], None],
     ) -> None:
         self._cluster = cluster
         self._audit = audit
         self._send_committed = send_committed
         self._send_order = send_order
         self._venue_knows = venue_knows
+        self._wake_at = wake_at
         self._leader: int | None = None
         self._audited = 0
         self._order_ids: dict[int, int] = {}
@@ -146,6 +150,8 @@ class Gateway:
     def _send_outbox(self, reply: commands.Reply, committed_ns: int, causes: tuple[int, ...]) -> None:
         messages = (*reply.cancels, *reply.replaces, *reply.orders)
         self.orders += len(reply.orders)
+        for at_ns in reply.wakeups:
+            self._wake_at(at_ns)
         if self.leader_changed:
             # The leader that died may have sent any part of the outbox; half is the hardest case for its successor.
             messages = messages[: len(messages) // 2]
