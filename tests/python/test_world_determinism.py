@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import fastmas as fm
 from fastmas import audit
 from fastmas.errors import AgentError, AuditError, ReplicaDivergedError
 from fastmas.market.bars import Bars
+from fastmas.replica import commands
 from fastmas.strategies import AtMarket
 from fastmas.world import Faults, replay
 
@@ -120,29 +122,36 @@ def test_every_fill_can_be_explained_back_to_its_bars(undisturbed):
 
 
 class _Rounds:
-    """A replica whose portfolio rounds prices to whole cents: the planted bug."""
+    """A replica that rounds the prices of fills to whole cents: the planted bug."""
 
-    def __init__(self, state, at_index):
+    def __init__(self, state):
         self._state = state
-        self._at_index = at_index
 
     def apply(self, entry):
-        answer = self._state.apply(entry)
-        if entry.index >= self._at_index:
-            answer = bytearray(answer)
-            answer[-40] ^= 1
-            return bytes(answer)
-        return answer
+        command = commands.decode(entry.command)
+        if isinstance(command, commands.Reports):
+            rounded = [
+                report.replace(price=(report.price + 5) // 10 * 10) if isinstance(report, fm.Fill) else report
+                for report in command.reports
+            ]
+            entry = SimpleNamespace(index=entry.index, time_ns=entry.time_ns, command=commands.encode_reports(rounded))
+        return self._state.apply(entry)
 
     def __getattr__(self, name):
         return getattr(self._state, name)
 
 
 def test_a_diverging_replica_stops_and_the_commit_is_named(undisturbed):
-    faults = Faults(divergence=lambda node, state: _Rounds(state, 100) if node == 2 else state)
+    faults = Faults(divergence=lambda node, state: _Rounds(state) if node == 2 else state)
     report = run(faults=faults)
     assert list(report.poisoned) == [2]
-    assert re.search(r"replica 2 diverged at commit index 100\b", report.poisoned[2])
+    with audit.read(undisturbed.audit) as file:
+        first_reports = next(
+            record.fields["index"]
+            for record in file.records(type="Command")
+            if isinstance(commands.decode(record.fields["command"]), commands.Reports)
+        )
+    assert re.search(rf"replica 2 diverged at commit index {first_reports}\b", report.poisoned[2])
     assert sorted(report.replica_heads) == [1, 3]
     assert report.ledger_head == undisturbed.ledger_head
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -63,8 +64,16 @@ def replay(options: argparse.Namespace) -> int:
 
 def explain(options: argparse.Namespace) -> int:
     """Print a record and what led to it."""
-    print(audit.explain(options.audit, _record_id(options.audit, options.id), max_depth=options.depth))
+    text = str(audit.explain(options.audit, _record_id(options.audit, options.id), max_depth=options.depth))
+    with audit.read(options.audit) as file:
+        symbols = file.header.get("meta", {}).get("instruments", {})
+    print(re.sub(r"\binstrument=(\d+)\b", lambda found: _with_symbol(found, symbols), text))
     return 0
+
+
+def _with_symbol(found: re.Match[str], symbols: dict[str, str]) -> str:
+    symbol = symbols.get(found[1])
+    return found[0] if symbol is None else f"{found[0]} ({symbol})"
 
 
 def _record_id(path: Path, text: str) -> int:

@@ -103,6 +103,7 @@ def _agreement(study: Study) -> Table:
     report = study.report
     heads = sorted({head.hex()[:16] for head in report.replica_heads.values()})
     messages = report.cluster_stats.get("messages", 0)
+    mean = float(study.messages_per_decision.mean()) if len(study.messages_per_decision) else 0.0
     rows = [
         ("decisions", f"{report.decisions:,}", "baskets proposed by the decision agents"),
         ("commits", f"{report.commits:,}", "commands that a majority of replicas agreed on and all applied"),
@@ -113,6 +114,7 @@ def _agreement(study: Study) -> Table:
         ),
         ("messages of agents", f"{report.messages:,}", "everything the feed, agents, gateway and venue emitted"),
         ("messages of consensus", f"{messages:,}", f"{messages / max(report.commits, 1):.1f} a commit"),
+        ("a decision", f"{mean:.1f}", "messages of consensus that it took to agree on one basket, on average"),
         (
             "replica heads",
             ", ".join(heads),

@@ -126,8 +126,12 @@ class Gateway:
         return [commands.decode_reply(answer) for answer in answers], now_ns + self._cluster.last_burst_ns
 
     def _record(self, journal: Any, causes: tuple[int, ...]) -> None:
-        fresh = [applied for applied in journal if applied.index > self._audited]
-        for applied in fresh:
+        fresh: list[Applied] = []
+        for applied in reversed(journal):
+            if applied.index <= self._audited:
+                break
+            fresh.append(applied)
+        for applied in reversed(fresh):
             if applied.index != self._audited + 1:
                 raise InvariantError(
                     f"commit {applied.index} follows {self._audited} in the leader's journal; the audit would "

@@ -86,6 +86,7 @@ class Run:
         return {
             **self.world.meta,
             "bars": self.world.bars.digest().hex(),
+            "instruments": {str(one.id): one.symbol for one in self.world.bars.instruments},
             "replicas": self.world.replicas,
             "protocol": self.world.protocol,
             "network_seed": self.world.network_seed,
