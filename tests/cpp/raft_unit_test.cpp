@@ -176,6 +176,47 @@ TEST(a_lost_append_is_found_by_the_next_heartbeat) {
     CHECK_EQUAL(rig.at(3).commands(), "lost ");
 }
 
+TEST(a_leader_counts_its_own_log_as_far_as_its_disk_holds_it) {
+    Driven node(plain_config(1, 3));
+    node.time_out();
+    node.step(vote_reply(2, 1, 1));
+    node.step(append_reply(2, 1, 1, 1));
+    CHECK_EQUAL(node->commit_index(), 1U);
+    (void)node->propose(Payload("x"), {}, 0);
+    // a follower has it, the leader's own disk does not yet: one of three
+    node->step(append_reply(2, 1, 1, 2));
+    CHECK_EQUAL(node->commit_index(), 1U);
+    node.pump();
+    CHECK_EQUAL(node->commit_index(), 2U);
+}
+
+TEST(a_snapshot_below_the_commit_index_moves_nothing) {
+    Driven node(plain_config(1, 3), {{1, 0}, {}, log_of({1, 1, 1, 1})});
+    node.step(append(2, 1, 1, 4, 1, {}, 4));
+    CHECK_EQUAL(node->commit_index(), 4U);
+    Message message = message_of(MessageType::snapshot, 2, 1, 1);
+    message.snapshot = {2, 1, 5, voters(3), Payload("old")};
+    CHECK_EQUAL(node.step(message)[0].index, 4U);
+    CHECK(node.restored.empty());
+    CHECK_EQUAL(node->log().first_index(), 1U);
+    CHECK_EQUAL(node->applied_index(), 4U);
+}
+
+TEST(a_late_refusal_moves_nothing_back) {
+    Driven node(plain_config(1, 3));
+    node.time_out();
+    node.step(vote_reply(2, 1, 1));
+    (void)node->propose(Payload("x"), {}, 0);
+    node.step(append_reply(2, 1, 1, 2));
+    CHECK_EQUAL(node->progress()[0].match, 2U);
+    Message late = append_reply(2, 1, 1, 1);
+    late.reject = true;
+    late.hint_index = 1;
+    CHECK(node.step(late).empty());
+    CHECK(node->progress()[0].state == Progress::State::replicate);
+    CHECK_EQUAL(node->progress()[0].next, 3U);
+}
+
 TEST(an_acknowledgement_of_a_replaced_write_moves_nothing) {
     Log log({}, log_of({1, 1}));
     log.append(command_entry(2, 3));

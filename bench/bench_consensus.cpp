@@ -1,0 +1,166 @@
+// How many entries a second do three Raft nodes in one thread agree on, and what does one entry cost?
+//
+// The nodes are driven by hand: every Ready is done at once, messages are copied from node to node, commit is known on
+// all three before the next proposal. No network, no disk, no state machine: the protocol alone. In the same run, the
+// floor: the memory a message of that size moves (copying it), and encoding plus decoding it. Median of interleaved
+// repetitions.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "consensus/codec.hpp"
+#include "consensus/raft.hpp"
+
+using namespace fastmas::consensus;
+using fastmas::base::Payload;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+struct Trio {
+    std::vector<std::unique_ptr<RaftNode>> nodes;
+    std::vector<Message> wire;  // recycled: the first `count` are under way
+    std::size_t count = 0;
+    std::vector<std::byte> bytes;
+    bool encoded = false;
+    std::uint64_t messages = 0;
+    NodeId leader = kNoNode;
+
+    explicit Trio(bool with_codec) : encoded(with_codec) {
+        for (NodeId id = 1; id <= 3; ++id) {
+            RaftConfig config;
+            config.id = id;
+            config.voters = {1, 2, 3};
+            nodes.push_back(std::make_unique<RaftNode>(config));
+        }
+        while (leader == kNoNode) {
+            for (auto& node : nodes) {
+                node->tick();
+                pump(*node);
+                deliver();
+            }
+            for (auto& node : nodes)
+                if (node->role() == Role::leader) leader = node->id();
+        }
+    }
+    void pump(RaftNode& node) {
+        while (node.has_ready()) {
+            const Ready& ready = node.ready();
+            for (const Message& message : ready.messages) {
+                if (count == wire.size()) wire.emplace_back();
+                wire[count++] = message;
+            }
+            node.advance();
+            if (node.applied_index() > node.log().first_index() + 50'000) node.compact(node.applied_index(), Payload());
+        }
+    }
+    void deliver() {
+        for (std::size_t i = 0; i < count; ++i) {
+            ++messages;
+            RaftNode& node = *nodes[wire[i].to - 1];
+            if (encoded) {
+                bytes.clear();
+                encode(wire[i], bytes);
+                decode(bytes, wire[i]);
+            }
+            node.step(wire[i]);
+            pump(node);
+        }
+        count = 0;
+    }
+    void propose(const Payload& command, int batch) {
+        RaftNode& node = *nodes[leader - 1];
+        for (int i = 0; i < batch; ++i) (void)node.propose(command, {}, 0);
+        pump(node);
+        deliver();
+    }
+    bool all_committed() const {
+        for (const auto& node : nodes)
+            if (node->applied_index() != nodes[leader - 1]->log().last_index()) return false;
+        return true;
+    }
+};
+
+struct Row {
+    const char* name;
+    std::vector<double> per_entry_ns;
+    double messages_per_burst = 0;
+    double median() {
+        std::sort(per_entry_ns.begin(), per_entry_ns.end());
+        return per_entry_ns[per_entry_ns.size() / 2];
+    }
+};
+
+double measure(std::size_t size, int batch, bool encoded, Row& row) {
+    Trio trio(encoded);
+    const std::vector<std::byte> content(size);
+    const Payload command{std::span<const std::byte>(content)};
+    const int entries = 60'000, bursts = entries / batch;
+    for (int i = 0; i < bursts / 5; ++i) trio.propose(command, batch);
+    const std::uint64_t before = trio.messages;
+    const auto start = Clock::now();
+    for (int i = 0; i < bursts; ++i) trio.propose(command, batch);
+    const double ns = seconds_since(start) * 1e9 / (bursts * batch);
+    if (!trio.all_committed()) std::fprintf(stderr, "not all committed: the figure means nothing\n");
+    row.messages_per_burst = static_cast<double>(trio.messages - before) / bursts;
+    row.per_entry_ns.push_back(ns);
+    return ns;
+}
+
+// What moving one append of one entry costs by itself.
+void floors(std::size_t size, Row& copy, Row& codec) {
+    const std::vector<std::byte> content(size);
+    Message message, other;
+    message.entries.push_back({1, 1, 0, {1, 1, 0}, EntryKind::command, Payload(std::span<const std::byte>(content))});
+    other = message;
+    const int times = 300'000;
+    auto start = Clock::now();
+    for (int i = 0; i < times; ++i) {
+        message.index = static_cast<Index>(i);
+        other = message;
+        asm volatile("" : : "r"(&other) : "memory");
+    }
+    copy.per_entry_ns.push_back(seconds_since(start) * 1e9 / times);
+    std::vector<std::byte> bytes;
+    start = Clock::now();
+    for (int i = 0; i < times; ++i) {
+        message.index = static_cast<Index>(i);
+        bytes.clear();
+        encode(message, bytes);
+        decode(bytes, other);
+        asm volatile("" : : "r"(&other) : "memory");
+    }
+    codec.per_entry_ns.push_back(seconds_since(start) * 1e9 / times);
+}
+
+}  // namespace
+
+int main() {
+    Row rows[] = {{"16 B, one at a time", {}},
+                  {"16 B, one at a time, encoded", {}},
+                  {"16 B, bursts of 64", {}},
+                  {"256 B, one at a time", {}},
+                  {"256 B, bursts of 64", {}}};
+    Row copy{"floor: copy one append of 16 B", {}}, codec{"floor: encode and decode it", {}};
+    for (int repetition = 0; repetition < 11; ++repetition) {
+        measure(16, 1, false, rows[0]);
+        measure(16, 1, true, rows[1]);
+        measure(16, 64, false, rows[2]);
+        measure(256, 1, false, rows[3]);
+        measure(256, 64, false, rows[4]);
+        floors(16, copy, codec);
+    }
+    const char* const line =
+        "{\"group\": \"raft, three nodes, one thread\", \"name\": \"%s\", \"item\": \"entry\", \"ns_per_item\": %.1f, "
+        "\"messages_per_burst\": %.1f}\n";
+    for (Row& row : rows) std::printf(line, row.name, row.median(), row.messages_per_burst);
+    for (Row* row : {&copy, &codec}) std::printf(line, row->name, row->median(), 0.0);
+    return 0;
+}
