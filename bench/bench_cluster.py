@@ -17,7 +17,6 @@ import pytest
 
 from fastmas.consensus import Cluster, Entry
 
-
 GROUP = pytest.mark.benchmark(group="one command through three replicas")
 
 
