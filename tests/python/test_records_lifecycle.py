@@ -6,6 +6,7 @@ import copy
 import gc
 import inspect
 import json
+import os
 import pickle
 import subprocess
 import sys
@@ -131,7 +132,7 @@ def test_hash_is_the_same_in_every_process() -> None:
         "    ts_ns: i64\n"
         "print(hash(Tick(-17)), hash(Tick(2**62)), Tick.fingerprint)\n"
     )
-    path = {"PYTHONPATH": ":".join(filter(None, sys.path))}
+    path = {**os.environ, "PYTHONPATH": ":".join(filter(None, sys.path))}
     seen = {
         subprocess.run(
             [sys.executable, "-c", script], env=path | {"PYTHONHASHSEED": seed}, check=True, capture_output=True
