@@ -99,6 +99,8 @@ bool Kernel::draft_array(const Node& node, PyObject* object, bool exclusive, Dra
     if (draft->object == nullptr) return false;
     auto* kept = array_proxy(draft->object);
     kept->flags &= ~npy_api::NPY_ARRAY_WRITEABLE_;
+    // numpy leaves padding as it finds it, in copies too; what is audited must be the same in every run.
+    make_canonical(*record_info(draft->type), reinterpret_cast<std::byte*>(kept->data), draft->count);
     draft->rows = reinterpret_cast<const std::byte*>(kept->data);
     draft->row_bytes = record_info(draft->type)->size_bytes;
     return true;

@@ -116,9 +116,15 @@ bool Kernel::add_feed(PyObject* node, PyObject* array, PyObject* record_type) {
     const RecordInfo* info = nullptr;
     if (!check_open("a feed was added") || !node_index(node, "node", &feed.node)) return false;
     if (!check_rows(array, record_type, &info)) return false;
+    // A view of the caller's rows, unless they are strided or numpy may have left dirt between their fields.
+    const bool clean = info->padding.empty() && info->booleans.empty();
     const bool contiguous = (array_proxy(array)->flags & npy_api::NPY_ARRAY_C_CONTIGUOUS_) != 0;
-    feed.array = contiguous ? Py_NewRef(array) : npy_api::get().PyArray_NewCopy_(array, 0);
+    feed.array = clean && contiguous ? Py_NewRef(array) : npy_api::get().PyArray_NewCopy_(array, 0);
     if (feed.array == nullptr) return false;
+    if (!clean) {
+        auto* rows = reinterpret_cast<std::byte*>(array_proxy(feed.array)->data);
+        make_canonical(*info, rows, static_cast<std::size_t>(array_proxy(feed.array)->dimensions[0]));
+    }
     feed.type = reinterpret_cast<PyTypeObject*>(Py_NewRef(record_type));
     feed.rows = reinterpret_cast<const std::byte*>(array_proxy(feed.array)->data);
     feed.row_bytes = info->size_bytes;

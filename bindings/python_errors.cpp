@@ -6,6 +6,7 @@
 #include <map>
 #include <new>
 #include <string>
+#include <system_error>
 
 #include "base/errors.hpp"
 
@@ -91,6 +92,12 @@ PyObject* raise_current_exception() noexcept {
         raise("ConfigError", "%s", error.what());
     } catch (const base::InvariantError& error) {
         raise("InvariantError", "%s", error.what());
+    } catch (const std::system_error& error) {
+        if (PyObject* type = error_class("StorageError")) {
+            PyObject* arguments = Py_BuildValue("(is)", error.code().value(), error.what());
+            if (arguments != nullptr) PyErr_SetObject(type, arguments);
+            Py_XDECREF(arguments);
+        }
     } catch (const std::bad_alloc&) {
         PyErr_NoMemory();
     } catch (const std::exception& error) {
