@@ -167,6 +167,7 @@ class Kernel {
     bool draft_array(const Node& node, PyObject* array, bool exclusive, Draft* draft);
     bool draft_many(Node& node, PyObject* result);
     bool check_emits(const Node& node, PyObject* object, const Draft& draft) const;
+    bool check_ids(std::span<const std::uint64_t> causes, std::uint64_t origin) const;
     bool check_post(const Draft& draft, std::optional<std::int64_t> at_ns) const;
     std::int64_t wakeup_time(PyObject* wakeup) const;
     bool refuse_result(const Node& node, PyObject* object) const;

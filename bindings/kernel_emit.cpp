@@ -277,6 +277,19 @@ void Kernel::send(Message& message, std::int64_t time_ns, std::uint32_t target, 
     if (message.origin != nullptr) joins_->sent(*message.origin, destination);
 }
 
+bool Kernel::check_ids(std::span<const std::uint64_t> causes, std::uint64_t origin) const {
+    for (const std::uint64_t cause : causes) {
+        if (cause != 0 && cause < next_id_) continue;
+        raise("ConfigError", "a cause must be the id of an earlier message, got %llu; the next id is %llu",
+              static_cast<unsigned long long>(cause), static_cast<unsigned long long>(next_id_));
+        return false;
+    }
+    if (origin < next_id_) return true;
+    raise("ConfigError", "an origin must be the id of an earlier message, got %llu; the next id is %llu",
+          static_cast<unsigned long long>(origin), static_cast<unsigned long long>(next_id_));
+    return false;
+}
+
 bool Kernel::check_post(const Draft& draft, std::optional<std::int64_t> at_ns) const {
     if (draft.count == 0)
         raise("ConfigError", "a batch that is posted must have rows, got none");
@@ -294,7 +307,7 @@ bool Kernel::check_post(const Draft& draft, std::optional<std::int64_t> at_ns) c
 
 std::optional<std::uint64_t> Kernel::post(std::uint32_t node, PyObject* object, std::optional<std::int64_t> at_ns,
                                           std::span<const std::uint64_t> causes, std::uint64_t origin) {
-    if (!load_wakeup()) return std::nullopt;
+    if (!load_wakeup() || !check_ids(causes, origin)) return std::nullopt;
     const Node& sender = nodes_[node];
     Draft draft;
     bool recognised = true;

@@ -172,6 +172,21 @@ def test_post_refuses() -> None:
         ((source, signal(1)), {"at_ns": 1.5}, "at_ns must be an integer from -2**63 to 2**63 - 1, got 1.5"),
         ((source, signal(1)), {"at_ns": 1, "causes": ["x"]}, "a cause must be an integer from 0 to 2**64 - 1, got 'x'"),
         ((source, signal(1)), {"at_ns": 1, "origin": -1}, "origin must be an integer from 0 to 2**64 - 1, got -1"),
+        (
+            (source, signal(1)),
+            {"at_ns": 1, "causes": [1]},
+            "a cause must be the id of an earlier message, got 1; the next id is 1",
+        ),
+        (
+            (source, signal(1)),
+            {"at_ns": 1, "causes": [0]},
+            "a cause must be the id of an earlier message, got 0; the next id is 1",
+        ),
+        (
+            (source, signal(1)),
+            {"at_ns": 1, "origin": 5},
+            "an origin must be the id of an earlier message, got 5; the next id is 1",
+        ),
     ]:
         with pytest.raises(ConfigError, match=re.escape(text)):
             kernel.post(*arguments, **options)  # type: ignore[arg-type]
