@@ -144,6 +144,42 @@ def test_what_stands_above_is_not_repeated(tmp_path: Path) -> None:
     assert "(causes: see above)" in explanation.text
 
 
+def test_causes_stand_where_a_reader_first_meets_what_they_caused(tmp_path: Path) -> None:
+    with audit.AuditWriter(tmp_path / "a") as writer:
+        writer.append(99, b"", id=1)
+        writer.append(99, b"", id=2, causes=(1,))
+        writer.append(98, b"", id=3, causes=(2,))
+        writer.append(99, b"", id=4, causes=(3, 2))
+    lines = audit.explain(tmp_path / "a", 4).text.splitlines()
+    assert [line.split(" at ")[0] for line in lines] == [
+        "type 99 4", "├─ type 99 2", "│  └─ type 99 1", "└─ type 98 3", "   └─ type 99 2",
+    ] and lines[-1].endswith("(causes: see above)")  # fmt: skip
+    with audit.AuditWriter(tmp_path / "b") as writer:
+        writer.append(99, b"", id=1)
+        writer.append(99, b"", id=2, causes=(1,))
+        writer.append(98, b"", id=3)
+        writer.append(98, b"", id=4, causes=(2, 3))
+        writer.append(99, b"", id=5, causes=(4, 2))
+        writer.append(99, b"", id=6, causes=(5, 4, 2))
+    lines = audit.explain(tmp_path / "b", 6).text.splitlines()
+    shown = [line.split(" at ")[0].lstrip("│├└─ ") for line in lines]
+    full = [name for name, line in zip(shown, lines, strict=True) if "see above" not in line]
+    assert sorted(full) == ["type 98 3", "type 98 4", "type 99 1", "type 99 2", "type 99 5", "type 99 6"]
+    for place, line in enumerate(lines):
+        assert "see above" not in line or shown[place] in shown[:place]
+
+
+def test_under_an_observation_of_the_whole_market_the_row_asked_about_is_shown(tmp_path: Path) -> None:
+    with audit.AuditWriter(tmp_path / "a") as writer:
+        bars = np.zeros(N, Bar.dtype)
+        bars["instrument"] = np.arange(N)
+        writer.append(Bar, bars, id=1, count=N)
+        writer.append(Observation, Observation(2**32 - 1, 0, {"breadth": 0.5}).to_bytes(), id=N + 1, causes=(1,))
+        order = Order(instrument=4, side=1, quantity=1, client_order_id=1, ts_ns=0)
+        writer.append(Order, bytes(order), id=N + 2, causes=(N + 1,))
+    assert "└─ Bar 5 (row 4 of 6)" in audit.explain(tmp_path / "a", N + 2).text
+
+
 def test_a_cause_that_is_not_in_the_file_is_said_to_be_missing(tmp_path: Path) -> None:
     with audit.AuditWriter(tmp_path / "a") as writer:
         writer.append(99, b"", id=9, causes=(4,))

@@ -83,6 +83,31 @@ def _instrument_of(fields: dict[str, Any]) -> int | None:
     return instrument if isinstance(instrument, int) else None
 
 
+def _put_causes_where_first_shown(root: Node) -> None:
+    """Move the causes of what is shown several times to where a reader, from top to bottom, meets it first.
+
+    The tree grew level by level, so that its limits cut what is far away and not what is last.
+    """
+    holders: dict[int, Node] = {}
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.sequence is not None and not node.above:
+            holders[node.sequence] = node
+        stack.extend(node.children)
+    met: set[int] = set()
+    stack = [root]
+    while stack:
+        node = stack.pop()
+        if node.sequence is not None:
+            holder = holders[node.sequence]
+            if node.above and node.sequence not in met:
+                node.children, node.elided, node.above = holder.children, holder.elided, False
+                holder.children, holder.elided, holder.above = [], {}, True
+            met.add(node.sequence)
+        stack.extend(reversed(node.children))
+
+
 class _Tracer:
     """Builds the tree, nearest causes first; what belongs to the instrument asked about comes first in each list."""
 
@@ -115,6 +140,7 @@ class _Tracer:
             for record_, rows in causes[: max(room, 0)]:
                 queue.append(_Visit(record_, rows[0], rows, node, visit.depth + 1))
             node.elided = dict(Counter(self.name_of(record_) for record_, _ in causes[max(room, 0) :]))
+        _put_causes_where_first_shown(root)
         return root
 
     def fields_of(self, record: AuditRecord, row: int) -> dict[str, Any]:
@@ -193,11 +219,13 @@ class _Tracer:
             table = record.table() if record.schema else None
         except AuditError:
             table = None
-        ours = [_instrument_of(fields) for fields in visit.parent.rows.values()]
-        instrument = next((one for one in ours if one is not None), self.instrument)
-        if instrument is not None and table is not None and "instrument" in (table.dtype.names or ()):
-            of_instrument = rows[table["instrument"][rows] == instrument]
-            rows = of_instrument if len(of_instrument) else rows
+        if table is not None and "instrument" in (table.dtype.names or ()):
+            # An observation of the whole market is of no instrument in the batch: then the one asked about counts.
+            wanted = [_instrument_of(fields) for fields in visit.parent.rows.values()]
+            for instrument in (*wanted, self.instrument):
+                if instrument is not None and (matching := rows[table["instrument"][rows] == instrument]).size:
+                    rows = matching
+                    break
         return [int(row) for row in rows[: self.max_children]]
 
 
