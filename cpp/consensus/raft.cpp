@@ -77,6 +77,10 @@ bool RaftNode::acceptable(const Message& message) const noexcept {
     if (std::find(config_.voters.begin(), config_.voters.end(), message.from) == config_.voters.end()) return false;
     if (message.term == 0 || message.term > kMaxTerm || message.index > kMaxTerm || message.log_term > message.term)
         return false;
+    const bool names_an_entry = message.type == MessageType::append || message.type == MessageType::vote ||
+                                message.type == MessageType::pre_vote;
+    // only the place before the first entry has term 0
+    if (names_an_entry && (message.index == 0) != (message.log_term == 0)) return false;
     if (message.type == MessageType::append) {
         Index index = message.index;
         Term term = message.log_term;

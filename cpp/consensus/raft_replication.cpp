@@ -107,7 +107,8 @@ void RaftNode::handle_append(const Message& message) {
     const auto previous_term = log_.term(previous);
     const Term wanted = known == 0 ? message.log_term : message.entries[known - 1].term;
     if (previous_term != wanted) {
-        if (known != 0) poison("a committed entry at index " + std::to_string(previous) + " differs from the leader's");
+        if (previous <= commit_)
+            poison("a committed entry at index " + std::to_string(previous) + " differs from the leader's");
         reply.reject = true;
         reply.index = previous;
         if (previous_term) {

@@ -212,6 +212,8 @@ TEST(messages_of_strangers_and_impossible_terms_are_dropped_and_counted) {
     CHECK_EQUAL(dropped([](Message& m) { m.term = 0; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.term = kMaxTerm + 1; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.log_term = 2; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.log_term = 1; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.index = 1; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.entries = {Entry{}}; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.type = MessageType::snapshot; }), 1U);
     CHECK_EQUAL(dropped([](Message&) {}), 0U);
