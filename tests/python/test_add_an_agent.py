@@ -12,10 +12,6 @@ import pytest
 import fastmas as fm
 from fastmas.errors import AgentError, FastmasError
 
-pytest.importorskip("fastmas.world")
-if not hasattr(fm, "Simulation"):
-    pytest.skip("the package exports nothing yet", allow_module_level=True)
-
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "add-an-agent.md"
 
 
