@@ -86,6 +86,8 @@ class Agent:
         How long after its input the agent's output leaves, in virtual time.
     initial_parameters : array_like of float or None
         The agent's parameter vector before the first review; None means it has none.
+    parameter_names : tuple of str
+        What its entries are called in reports; empty means that they are numbered.
 
     Examples
     --------
@@ -100,6 +102,7 @@ class Agent:
     subscribes: tuple[str, ...] | None = None
     latency_ns: Any = 0
     initial_parameters: Any = None
+    parameter_names: tuple[str, ...] = ()
     stage: ClassVar[str] = ""
     method: ClassVar[str] = ""
     _name: str | None = None

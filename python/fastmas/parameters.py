@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fastmas.errors import ConfigError, FixedPointError
 
-__all__ = ["FixedPoint", "fixed_point"]
+__all__ = ["FixedPoint", "check_iteration", "fixed_point"]
 
 Vector = NDArray[np.float64]
 
@@ -49,6 +49,18 @@ def _as_vector(value: Any, name: str, length: int | None) -> Vector:
         shape = f"({length if length is not None else 'n'},)"
         raise ConfigError(f"agent {name!r} must give a parameter vector of shape {shape}, got shape {vector.shape}")
     return vector
+
+
+def check_iteration(max_rounds: int, tolerance: float, damping: float) -> None:
+    """Refuse options of the iteration that cannot work; a world does so before it starts."""
+    if not 0.0 <= damping < 1.0:
+        raise ConfigError(
+            f"damping must be in [0, 1), got {damping!r}; 0 takes each answer as it is, 0.5 halves every step"
+        )
+    if max_rounds < 1:
+        raise ConfigError(f"max_rounds must be at least 1, got {max_rounds!r}")
+    if not tolerance > 0.0:
+        raise ConfigError(f"tolerance must be positive, got {tolerance!r}; try 1e-9")
 
 
 def fixed_point(
@@ -98,14 +110,7 @@ def fixed_point(
             "functions and initial must name the same agents, at least one, "
             f"got {sorted(functions)} and {sorted(initial)}"
         )
-    if not 0.0 <= damping < 1.0:
-        raise ConfigError(
-            f"damping must be in [0, 1), got {damping!r}; 0 takes each answer as it is, 0.5 halves every step"
-        )
-    if max_rounds < 1:
-        raise ConfigError(f"max_rounds must be at least 1, got {max_rounds!r}")
-    if not tolerance > 0.0:
-        raise ConfigError(f"tolerance must be positive, got {tolerance!r}; try 1e-9")
+    check_iteration(max_rounds, tolerance, damping)
     names = sorted(functions)
     thetas = {name: _as_vector(initial[name], name, None) for name in names}
     residuals: list[float] = []

@@ -31,11 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except FastmasError as error:
         print(f"fastmas {options.verb}: {error}", file=sys.stderr)
         return 2
-    except FileNotFoundError as error:
-        print(f"fastmas {options.verb}: no such file: {error.filename}", file=sys.stderr)
-        return 2
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        print(f"fastmas {options.verb}: {error.strerror or error}: {error.filename}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print(f"fastmas {options.verb}: interrupted", file=sys.stderr)
         return 130

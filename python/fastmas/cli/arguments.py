@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = ["parse"]
 
@@ -34,6 +34,13 @@ def _symbols(text: str) -> tuple[str, ...]:
     if not symbols:
         raise argparse.ArgumentTypeError(f"instruments are symbols separated by commas, got {text!r}; e.g. AAPL,MSFT")
     return symbols
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line instead of repeating every option."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def _add_run(commands: Any) -> None:
@@ -101,7 +108,7 @@ def _version() -> str:
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; exits with status 2 and a usage line when it makes no sense."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="fastmas", description="Multi-agent financial systems that agree, and can prove what they did."
     )
     parser.add_argument("--version", action="version", version=f"fastmas {_version()}")

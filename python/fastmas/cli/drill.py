@@ -14,7 +14,12 @@ from fastmas.world.naive import NaiveFailover, slices
 __all__ = ["run_drill"]
 
 LOSS = 0.05
-WARM_UP_DAYS = 600
+WARM_UP_DAYS = 390
+"""Calendar days before the last year: 253 sessions of closes and one month are what the main job needs to decide."""
+
+
+def _day(ts_ns: int) -> datetime.date:
+    return datetime.datetime.fromtimestamp(ts_ns / 1e9, tz=datetime.UTC).date()
 
 
 def run_drill(settings: Settings) -> Drill | None:
@@ -31,7 +36,7 @@ def run_drill(settings: Settings) -> Drill | None:
         None when the data are too short for a year of decisions.
     """
     bars = load_bars(settings)
-    last = datetime.date.fromtimestamp(int(bars.sessions[-1]) / 1e9)
+    last = bars.dates[-1].item()
     first = last - datetime.timedelta(days=365)
     calm = dataclasses.replace(
         settings, first=first - datetime.timedelta(days=WARM_UP_DAYS), last=last, loss=0.0, crash_leader_at=None
@@ -44,7 +49,7 @@ def run_drill(settings: Settings) -> Drill | None:
         return None
     # The worst moment: inside the largest basket of the year.
     worst = max(decided, key=lambda intent: (len(intent.targets), intent.ts_ns))
-    crash_at = datetime.datetime.fromtimestamp(worst.ts_ns / 1e9, tz=datetime.UTC).date()
+    crash_at = _day(worst.ts_ns)
     broken = dataclasses.replace(calm, loss=LOSS, crash_leader_at=crash_at, network_seed=settings.network_seed + 1)
     report = build_world(broken, bars).run(broken.build_agents())
     naive = NaiveFailover(
@@ -59,7 +64,7 @@ def run_drill(settings: Settings) -> Drill | None:
         if update.status == OrderStatus.REJECTED and update.reason == RejectReason.DUPLICATE
     )
     return Drill(
-        first=str(first),
+        first=str(_day(undisturbed.intents[0][0].ts_ns)),
         last=str(last),
         loss=LOSS,
         crashed=report.crashed,

@@ -33,7 +33,7 @@ def load_bars(settings: Settings) -> Bars:
     if settings.instruments is not None:
         bars = bars.select(settings.instruments)
     if settings.first is not None or settings.last is not None:
-        bars = bars.window(settings.first, settings.last)
+        bars = bars.window(*(None if day is None else day.isoformat() for day in (settings.first, settings.last)))
     return bars
 
 

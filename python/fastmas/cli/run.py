@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import shlex
+import signal
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from fastmas.cli.settings import Settings, read_system
+from fastmas.errors import ConfigError, StorageError
 
 __all__ = ["run"]
 
@@ -29,65 +35,96 @@ def run(options: argparse.Namespace) -> int:
     settings = Settings() if options.system is None else read_system(options.system)
     settings = settings.override({name: getattr(options, name) for name in OVERRIDES})
     what = "the main job" if options.system is None else str(options.system)
-    console.print(f"fastmas run: {what}")
-    options.out.mkdir(parents=True, exist_ok=True)
+    console.print(f"fastmas run: {what}", markup=False, soft_wrap=True)
+    _make_folder(options.out)
     result = _work(settings, options, console)
-    result["elapsed_s"] = round(time.perf_counter() - started, 3)
-    (options.out / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    result = {**result, "elapsed_s": round(time.perf_counter() - started, 3)}
+    (options.out / "result.json").write_text(json.dumps(result, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     console.print(f"{result['elapsed_s']:.1f} s in all")
     if options.json:
-        print(json.dumps(result), flush=True)
+        print(json.dumps(result, allow_nan=False), flush=True)
     return 0
+
+
+def _make_folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        (path / "result.json").unlink(missing_ok=True)  # of an earlier run; also shows that the folder can be written
+        (path / "result.json").touch()
+    except OSError as error:
+        raise StorageError(
+            f"--out must be a directory that can be written, got {path}: {error.strerror}; choose another"
+        ) from error
+
+
+@contextmanager
+def _helper() -> Iterator[ProcessPoolExecutor]:
+    """One process for what does not depend on the main run; when that fails or is interrupted, nobody waits for it."""
+    before = set(active_children())
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        # Ctrl-C reaches every process of the terminal; the helper is born with it blocked and leaves it to the parent.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            pool.submit(int)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in set(active_children()) - before:
+                child.terminate()
+            raise
 
 
 def _work(settings: Settings, options: argparse.Namespace, console: Console) -> dict[str, Any]:
     # Heavy imports come after the first line is on the screen.
     from fastmas.cli.drill import run_drill
     from fastmas.cli.main_job import build_world, load_bars, run_at_cost
-    from fastmas.cli.study import build_study
+    from fastmas.cli.study import LEAST_SESSIONS, build_study
     from fastmas.report import print_study, write_page
 
     columns = (TextColumn("{task.description:<22}"), BarColumn(bar_width=40), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=options.quiet) as progress:
         bars = load_bars(settings)
         sessions = len(bars.sessions)
+        if sessions < LEAST_SESSIONS:
+            raise ConfigError(f"a study needs {LEAST_SESSIONS} sessions, got {sessions}; widen --from and --to")
+        settings.build_agents()  # what cannot be built is found before anything runs
         simulate = progress.add_task("simulate", total=sessions)
         others = progress.add_task("other costs, drill", total=len(OTHER_COSTS_BPS) + 1)
         audit = options.out / "audit.fma"
         audit.unlink(missing_ok=True)
-        with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        with _helper() as pool:
             at_costs = [(bps, pool.submit(run_at_cost, settings, bps)) for bps in OTHER_COSTS_BPS]
             drill: Future[Any] = pool.submit(run_drill, settings)
             waiting = [*(future for _, future in at_costs), drill]
-            try:
-                for future in waiting:
-                    future.add_done_callback(lambda _: progress.advance(others))
-                world = build_world(
-                    settings,
-                    bars,
-                    audit=audit,
-                    progress=lambda done, _: (
-                        progress.update(simulate, completed=done) if done % 64 == 0 or done == sessions else None
-                    ),
-                )
-                report = world.run(settings.build_agents())
-                at_cost_reports = [(bps, future.result()) for bps, future in at_costs]
-                drilled = drill.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+            for future in waiting:
+                future.add_done_callback(lambda _: progress.advance(others))
+            world = build_world(
+                settings,
+                bars,
+                audit=audit,
+                progress=lambda done, _: (
+                    progress.update(simulate, completed=done) if done % 64 == 0 or done == sessions else None
+                ),
+            )
+            report = world.run(settings.build_agents())
+            at_cost_reports = [(bps, future.result()) for bps, future in at_costs]
+            drilled = drill.result()
         study = build_study(settings, bars, report, at_cost_reports, drilled)
-    commands = [f"fastmas replay {audit}"]
+    quoted = shlex.quote(str(audit))
+    commands = [f"fastmas replay {quoted}"]
     if report.first_fill_id is not None:
-        commands.insert(0, f"fastmas explain {audit} {report.first_fill_id}")
+        commands.insert(0, f"fastmas explain {quoted} {report.first_fill_id}")
     print_study(study, console)
     page = write_page(study, options.out / "report.html", tuple(commands))
     console.print()
-    console.print(f"page   {page}")
-    console.print(f"audit  {audit}  head {_hex(report.audit_head)[:16]}")
+    console.print(f"page   {page}", markup=False, soft_wrap=True)
+    console.print(f"audit  {audit}  head {_hex(report.audit_head)[:16]}", markup=False, soft_wrap=True)
     console.print("Look for yourself:")
     for command in commands:
-        console.print(f"  {command}", soft_wrap=True)
+        console.print(f"  {command}", markup=False, soft_wrap=True)
     return _summary(study, report, page, audit)
 
 
@@ -99,11 +136,16 @@ def _date(ts_ns: int) -> str:
     return datetime.fromtimestamp(ts_ns / 1e9, tz=UTC).date().isoformat()
 
 
+def _number(value: float) -> float | None:
+    """JSON has no NaN: what is not defined is null."""
+    return value if math.isfinite(value) else None
+
+
 def _summary(study: Any, report: Any, page: Path, audit: Path) -> dict[str, Any]:
     """The object that `--json` prints."""
     line = study.lines[0]
-    metrics = {
-        name: getattr(line, name)
+    metrics: dict[str, Any] = {
+        name: _number(getattr(line, name))
         for name in (
             "total_return",
             "annual_return",
@@ -117,7 +159,8 @@ def _summary(study: Any, report: Any, page: Path, audit: Path) -> dict[str, Any]
         )
     }
     metrics["benchmarks"] = {
-        other.name: {"annual_return": other.annual_return, "sharpe": other.sharpe} for other in study.lines[1:]
+        other.name: {"annual_return": _number(other.annual_return), "sharpe": _number(other.sharpe)}
+        for other in study.lines[1:]
     }
     metrics["tail_risk"] = {
         risk.name: {
@@ -141,7 +184,6 @@ def _summary(study: Any, report: Any, page: Path, audit: Path) -> dict[str, Any]
         "messages": report.messages,
         "first_date": _date(int(report.ts_ns[0])),
         "last_date": _date(int(report.ts_ns[-1])),
-        "elapsed_s": 0.0,
         "metrics": metrics,
         "drill": None
         if drill is None

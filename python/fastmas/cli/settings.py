@@ -176,7 +176,7 @@ def read_system(path: Path) -> Settings:
             if key not in keys:
                 raise ConfigError(f"{path}: [{section}] knows {sorted(keys)}, got {key!r}")
             wanted = keys[key]
-            if not isinstance(value, wanted) or isinstance(value, bool):
+            if not isinstance(value, wanted) or isinstance(value, (bool, datetime.datetime)):
                 names = " or ".join(kind.__name__ for kind in (wanted if isinstance(wanted, tuple) else (wanted,)))
                 raise ConfigError(f"{path}: {section}.{key} must be {names}, got {value!r}")
             values[RENAMED.get(key) or key] = value

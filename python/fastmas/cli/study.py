@@ -21,6 +21,7 @@ __all__ = ["build_study"]
 
 Floats = NDArray[np.float64]
 SESSIONS_A_YEAR = 252
+LEAST_SESSIONS = 60
 BUDGET = 0.14
 SAMPLE_CAVEATS = (
     "The 20 stocks were chosen because they were large in 2022: survivors. Any way to hold them looks good; see "
@@ -132,6 +133,21 @@ def _thetas(report: Report) -> dict[str, tuple[NDArray[np.int64], Floats]]:
     return {name: (times, np.array([point.parameters[name] for _, point in report.reviews])) for name in names}
 
 
+def _notes(report: Report, drill: Drill | None, tail_risk: tuple[TailRisk, ...]) -> tuple[str, ...]:
+    """Why what is usually shown is not."""
+    notes = []
+    if not report.intents:
+        notes.append(
+            "No agent decided anything in this window; the run held cash throughout. The main job needs a "
+            "year of prices before it decides."
+        )
+    if not tail_risk:
+        notes.append("No value at risk: it is forecast from 1,000 sessions, and these are too few with holdings.")
+    if drill is None:
+        notes.append("No failure drill: nothing was decided in the last year of these data.")
+    return tuple(notes)
+
+
 def build_study(
     settings: Settings,
     bars: Bars,
@@ -142,10 +158,10 @@ def build_study(
     """Compare a run with its benchmarks over the window from its first decision on."""
     first_ns = report.intents[0][0].ts_ns if report.intents else int(report.ts_ns[0])
     first = int(np.searchsorted(report.ts_ns, first_ns))
-    if len(report.ts_ns) - first < 60:
+    if len(report.ts_ns) - first < LEAST_SESSIONS:
         raise ConfigError(
-            f"a study needs 60 sessions after the first decision, got {len(report.ts_ns) - first}; widen --from "
-            "and --to"
+            f"a study needs {LEAST_SESSIONS} sessions from the first decision on, got {len(report.ts_ns) - first}; "
+            "widen --from and --to"
         )
     bps = settings.fee_bps + settings.slippage_bps
     closes, tradable, dates = bars.closes, bars.tradable, bars.dates
@@ -189,6 +205,8 @@ def build_study(
         curves={curve.name: curve.equity / curve.equity[0] for curve in curves},
         exposure=np.asarray(holdings_value, dtype=np.float64),
         thetas=_thetas(report),
+        theta_names=report.parameter_names,
+        notes=_notes(report, drill, tail_risk),
         messages_per_decision=report.messages_per_decision.astype(np.float64),
         drill=drill,
         caveats=SAMPLE_CAVEATS if settings.data is None else OWN_DATA_CAVEATS,

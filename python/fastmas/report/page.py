@@ -31,7 +31,7 @@ table.plain tr:first-child td { font-weight: 400; }
 code { background: #f3f5f8; padding: 2px 6px; border-radius: 4px; font-size: 13px; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 """
-COLOURS = ("#1f5fbf", "#8a94a6", "#d9822b", "#3d9970", "#9b59b6", "#c0392b")
+COLOURS = ("#1f5fbf", "#8a94a6", "#d9822b", "#3d9970", "#9b59b6", "#c0392b", "#16a3b8")
 
 
 def _times(ts_ns: NDArray[np.int64]) -> Any:
@@ -110,19 +110,24 @@ def _figures(study: Study) -> list[tuple[str, str, Any]]:
         theta = figure("parameter")
         for agent, (ts_ns, values) in study.thetas.items():
             for column in range(values.shape[1]):
-                name = f"{agent}[{column}]" if values.shape[1] > 1 else agent
                 theta.add_trace(
                     go.Scatter(
-                        x=_times(ts_ns), y=np.round(values[:, column], 6), name=name, line={"shape": "hv", "width": 1.4}
+                        x=_times(ts_ns),
+                        y=np.round(values[:, column], 6),
+                        name=_theta_name(study, agent, column, values.shape[1]),
+                        mode="lines",
+                        line={"shape": "hv", "width": 1.4, "color": COLOURS[len(theta.data) % len(COLOURS)]},
                     )
                 )
         found.append(("Theta over time", "Decision parameters as the log fixed them; they change nowhere else.", theta))
     if len(study.messages_per_decision):
-        messages = figure("messages")
+        messages = figure("messages", rangemode="tozero")
         messages.add_trace(
             go.Scatter(
+                x=np.arange(1, len(study.messages_per_decision) + 1),
                 y=study.messages_per_decision,
                 name="consensus messages a decision",
+                mode="lines",
                 line={"color": COLOURS[0], "width": 1.2},
             )
         )
@@ -131,6 +136,13 @@ def _figures(study: Study) -> list[tuple[str, str, Any]]:
             ("Messages per decision", "What three replicas said to one another to agree on each basket.", messages)
         )
     return found
+
+
+def _theta_name(study: Study, agent: str, column: int, width: int) -> str:
+    names = study.theta_names.get(agent, ())
+    if len(names) == width:
+        return f"{agent}: {names[column]}"
+    return f"{agent}[{column}]" if width > 1 else agent
 
 
 def _table(table: Table) -> str:
@@ -164,7 +176,6 @@ def write_page(study: Study, path: str | Path, commands: tuple[str, ...] = ()) -
     parts = [
         "<!doctype html><html lang=en><head><meta charset=utf-8>",
         '<meta name=viewport content="width=device-width, initial-scale=1">',
-        ""
         f"<title>{html.escape(study.title)}</title><style>{STYLE}</style><script>{get_plotlyjs()}</script></head><body>",
         f"<h1>{html.escape(study.title)}</h1><p class=caption>{study.sessions:,} sessions, {study.first} to "
         f"{study.last}</p>",
@@ -173,6 +184,7 @@ def write_page(study: Study, path: str | Path, commands: tuple[str, ...] = ()) -
         parts.append(
             "<ul class=caveats>" + "".join(f"<li>{html.escape(text)}</li>" for text in study.caveats) + "</ul>"
         )
+    parts.extend(f"<p class=caption>{html.escape(note)}</p>" for note in study.notes)
     if study.problems:
         items = "".join(f"<li>{html.escape(text)}</li>" for text in study.problems)
         parts.append(

@@ -129,8 +129,12 @@ class Study:
     exposure : ndarray of float64, shape (sessions,)
         Holdings at their marks over equity.
     thetas : dict of agent to (ts_ns, values of shape (reviews, d))
+    theta_names : dict of agent to tuple of str
+        What the d entries are called; without an entry they are numbered.
     messages_per_decision : ndarray
     drill : Drill or None
+    notes : tuple of str
+        What is left out, and why.
     caveats : tuple of str
     problems : tuple of str
         What the feed found wrong with the data.
@@ -154,5 +158,7 @@ class Study:
     thetas: dict[str, tuple[NDArray[np.int64], Vector]]
     messages_per_decision: Vector
     drill: Drill | None = None
+    notes: tuple[str, ...] = ()
     caveats: tuple[str, ...] = ()
-    problems: tuple[str, ...] = field(default=())
+    problems: tuple[str, ...] = ()
+    theta_names: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,27 +25,38 @@ def _percent(value: float, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f} %"
 
 
+def _plain(value: float) -> str:
+    return f"{value:.2f}" if math.isfinite(value) else "-"
+
+
+def _sharpe(line: Line) -> str:
+    """With its 95 % interval, which is symmetric; of a curve that never moves there is none."""
+    if not math.isfinite(line.sharpe):
+        return "-"
+    return f"{line.sharpe:.2f} ± {(line.sharpe_high - line.sharpe_low) / 2:.2f}"
+
+
 def _line(line: Line) -> tuple[str, ...]:
     return (
         line.name,
         _percent(line.annual_return),
         _percent(line.volatility),
-        f"{line.sharpe:.2f} ({line.sharpe_low:.2f} to {line.sharpe_high:.2f})",
+        _sharpe(line),
         _percent(line.max_drawdown),
         f"{line.turnover:.2f}",
         _percent(line.costs, 2),
     )
 
 
-LINE_COLUMNS = ("", "return", "volat.", "Sharpe (95 %)", "drawdown", "turnover", "costs")
+LINE_COLUMNS = ("", "return", "volat.", "Sharpe ±95%", "drawdown", "turnover", "costs")
 
 
 def _performance(study: Study) -> Table:
     return Table(
         f"Performance, {study.first} to {study.last}",
-        "All a year, drawdown the worst. Same window, costs, fill rule and idle cash for every row; the run's "
-        "own warm-up is "
-        "left out for all. " + " ".join(f"{line.name}: {line.caption}." for line in study.lines),
+        "All a year, drawdown the worst, Sharpe with its 95 % interval. Same window, costs, fill rule and idle cash "
+        "for every row; the run's own warm-up is left out for all. "
+        + " ".join(f"{line.name}: {line.caption}." for line in study.lines if line.caption),
         LINE_COLUMNS,
         tuple(_line(line) for line in study.lines),
     )
@@ -56,14 +68,14 @@ def _differences(study: Study) -> Table:
         "Mean daily return of the run less the benchmark's, a year; t by Newey-West. Between -2 and 2 it may "
         "well be chance.",
         ("against", "a year", "t"),
-        tuple((d.benchmark, _percent(d.annual_difference), f"{d.t_statistic:.2f}") for d in study.differences),
+        tuple((d.benchmark, _percent(d.annual_difference), _plain(d.t_statistic)) for d in study.differences),
     )
 
 
 def _decades(study: Study) -> Table:
     names = tuple(line.name for line in study.lines)
     rows = tuple(
-        (label, *(f"{_percent(line.annual_return)} / {line.sharpe:.2f}" for line in lines))
+        (label, *(f"{_percent(line.annual_return)} / {_plain(line.sharpe)}" for line in lines))
         for label, lines in study.decades
     )
     return Table("Each decade", "Return a year / Sharpe. One good decade is not a strategy.", ("", *names), rows)

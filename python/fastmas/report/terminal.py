@@ -19,6 +19,8 @@ def print_study(study: Study, console: Console) -> None:
         console.print(Text(f"  · {caveat}", style="yellow"))
     for problem in study.problems:
         console.print(Text(f"  · data: {problem}", style="dim"))
+    for note in study.notes:
+        console.print(Text(f"  · {note}"))
     for table in tables(study):
         console.print()
         console.print(Text(table.heading, style="bold"))

@@ -49,6 +49,7 @@ class Blend(Decision):
 
     join = True
     initial_parameters = (2 / 3, 1 / 3, 0.5, 0.14)
+    parameter_names = ("share of momentum", "share of mean reversion", "tilt", "budget")
 
     def __init__(
         self,

@@ -52,6 +52,7 @@ class RiskModel(Reasoning):
     join = True
     subscribes = ("breadth", "returns", "volatility")
     initial_parameters = (1.0,)
+    parameter_names = ("price of risk",)
 
     def __init__(
         self,

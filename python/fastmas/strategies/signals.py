@@ -32,6 +32,7 @@ class _Scorer(Reasoning):
 
     subscribes = ("returns",)
     initial_parameters = (0.5,)
+    parameter_names = ("confidence",)
     source = 0
 
     def __init__(self, length: int) -> None:

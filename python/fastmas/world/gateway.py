@@ -110,9 +110,7 @@ class Gateway:
     def _commit(self, proposals: list[bytes], now_ns: int, causes: tuple[int, ...]) -> tuple[list[commands.Reply], int]:
         answers = self._cluster.propose_many(proposals, at_ns=now_ns, return_exceptions=True)
         self.burst_ns.append(self._cluster.last_burst_ns)
-        leader = self._cluster.leader
-        if leader is None:
-            raise InvariantError("the cluster answered without a leader; this is a bug in the consensus driver")
+        leader = self._leader_with(self.commits + len(answers))
         self.leader_changed = self._leader not in (None, leader)
         self.leader_changes += self.leader_changed
         self._leader = leader
@@ -124,6 +122,23 @@ class Gateway:
             if isinstance(answer, Exception):
                 raise answer
         return [commands.decode_reply(answer) for answer in answers], now_ns + self._cluster.last_burst_ns
+
+    def _leader_with(self, commits: int) -> int:
+        """The leader, once it has applied that many commands.
+
+        A leader may die between its answer and the next one's election, and a new one may be elected before it has
+        applied what the old one answered: both need time, not a decision.
+        """
+        leader = self._cluster.leader
+        if leader is None or self._cluster.applied(leader) < commits:
+            self._cluster.settle()
+            leader = self._cluster.leader
+        if leader is None or self._cluster.applied(leader) < commits:
+            raise InvariantError(
+                f"the cluster answered {commits} commands, but its leader has not applied them; this is a bug in the "
+                "consensus driver"
+            )
+        return leader
 
     def _record(self, journal: Any, causes: tuple[int, ...]) -> None:
         fresh: list[Applied] = []

@@ -68,6 +68,8 @@ class Report:
         Lots.
     poisoned : dict of node to str
         Replicas that stopped, and why.
+    parameter_names : dict of agent to tuple of str
+        What the entries of its parameter vector are called; empty where they are numbered.
 
     Examples
     --------
@@ -102,6 +104,7 @@ class Report:
     updates: tuple[OrderUpdate, ...]
     intents: tuple[tuple[Intent, Any], ...]
     reviews: tuple[tuple[int, FixedPoint], ...]
+    parameter_names: dict[str, tuple[str, ...]]
     kept: dict[str, tuple[Any, ...]]
     latencies: tuple[StageLatency, ...]
     burst_ns: NDArray[np.int64]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -246,15 +247,18 @@ class Run:
         thinkers = {agent.name: agent for agent in self.wiring.above_the_line if agent.name in self.gateway.parameters}
         if not thinkers:
             raise ConfigError("a review needs agents with parameters; set initial_parameters on at least one")
-        functions = {
-            name: (
-                lambda thetas, agent=agent: agent.update_parameters(MappingProxyType(thetas), self.contexts[agent.name])
-            )
-            for name, agent in thinkers.items()
-        }
+        functions = {name: partial(self._update, agent, now_ns) for name, agent in thinkers.items()}
         point = fixed_point(functions, self.gateway.parameters, **self.world.iteration)
         self._fix_parameters(point.parameters, now_ns, causes)
         self.recorder.on_review(now_ns, point)
+
+    def _update(self, agent: Any, now_ns: int, thetas: Mapping[str, Any]) -> Any:
+        try:
+            return agent.update_parameters(MappingProxyType(thetas), self.contexts[agent.name])
+        except Exception as error:
+            raise AgentError(
+                f"agent {agent.name!r} failed in update_parameters at now_ns={now_ns}: {type(error).__name__}: {error}"
+            ) from error
 
     def _fix_parameters(self, parameters: Mapping[str, Any], now_ns: int, causes: tuple[int, ...]) -> None:
         self.gateway.propose([commands.encode_parameters(parameters)], now_ns, causes)
@@ -338,6 +342,7 @@ class Run:
             updates=tuple(self.recorder.updates),
             intents=tuple(self.recorder.intents),
             reviews=tuple(self.recorder.reviews),
+            parameter_names={agent.name: tuple(agent.parameter_names) for agent in self.wiring.above_the_line},
             kept={name: tuple(messages) for name, messages in self.recorder.kept.items()},
             latencies=latencies,
             burst_ns=np.array(self.gateway.burst_ns, dtype=np.int64),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastmas.errors import ConfigError
+from fastmas.parameters import check_iteration
 from fastmas.replica import Limits
 from fastmas.world.faults import Faults
 from fastmas.world.report import Report
@@ -94,6 +95,7 @@ class Simulation:
                 )
         if not isinstance(capital, int) or capital <= 0:
             raise ConfigError(f"capital must be a whole positive number of {currency}, got {capital!r}")
+        check_iteration(max_rounds, tolerance, damping)
         self.venue = venue
         self.replicas = replicas
         self.protocol = protocol
