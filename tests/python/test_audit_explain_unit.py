@@ -177,7 +177,8 @@ def test_under_an_observation_of_the_whole_market_the_row_asked_about_is_shown(t
         writer.append(Observation, Observation(2**32 - 1, 0, {"breadth": 0.5}).to_bytes(), id=N + 1, causes=(1,))
         order = Order(instrument=4, side=1, quantity=1, client_order_id=1, ts_ns=0)
         writer.append(Order, bytes(order), id=N + 2, causes=(N + 1,))
-    assert "└─ Bar 5 (row 4 of 6)" in audit.explain(tmp_path / "a", N + 2).text
+    text = audit.explain(tmp_path / "a", N + 2).text
+    assert "└─ Bar 5 (row 4 of 6)" in text and "instrument=all breadth=0.5" in text
 
 
 def test_a_cause_that_is_not_in_the_file_is_said_to_be_missing(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ __all__ = ["one_line", "render", "time_text"]
 
 MAX_VALUE = 120
 MAX_ITEMS = 4
+WHOLE_UNIVERSE = 2**32 - 1  # as an instrument
 
 
 def time_text(ts_ns: int) -> str:
@@ -53,6 +54,9 @@ def _fields_text(fields: Mapping[str, Any], ts_ns: int) -> str:
     for name, value in fields.items():
         if name in ("ts_ns", "time_ns") and value == ts_ns:
             continue  # stands in the line already
+        if name == "instrument" and value == WHOLE_UNIVERSE:
+            parts.append("instrument=all")
+            continue
         is_time = name.endswith("_ns") and isinstance(value, int) and value > 10**17
         parts.append(f"{_value_text(name)}={time_text(value) if is_time else _value_text(value)}")
     return " ".join(parts)
