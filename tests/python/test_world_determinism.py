@@ -147,9 +147,7 @@ def test_a_diverging_replica_stops_and_the_commit_is_named(undisturbed):
     assert list(report.poisoned) == [2]
     with audit.read(undisturbed.audit) as file:
         first_reports = next(
-            record.fields["index"]
-            for record in file.records(type="Command")
-            if isinstance(commands.decode(record.fields["command"]), commands.Reports)
+            record.fields["index"] for record in file.records(type="Command") if record.fields["kind"] == "reports"
         )
     assert re.search(rf"replica 2 diverged at commit index {first_reports}\b", report.poisoned[2])
     assert sorted(report.replica_heads) == [1, 3]
