@@ -29,6 +29,8 @@ SAMPLE_CAVEATS = (
     "Prices are total-return (dividends and splits adjusted), so dividends are never credited again; an index is "
     "quoted without.",
     "Cash earns nothing, for the run and for every benchmark.",
+    "Some settings of the default agents (tilt, decay of the volatility, odds of momentum) were chosen on this "
+    "very sample.",
     "This shows machinery, not skill: nothing here is evidence that the strategy would earn money.",
 )
 OWN_DATA_CAVEATS = (
