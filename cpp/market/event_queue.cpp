@@ -41,6 +41,7 @@ Event pop_heap(std::vector<Event>& heap) {
         at = best;
     }
     heap[at] = moved;
+    __builtin_prefetch(heap.front().subject);
     return popped;
 }
 

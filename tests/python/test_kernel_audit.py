@@ -30,7 +30,7 @@ def pipeline(writer: AuditWriter | None) -> Kernel:
     feed = kernel.add_node("feed", None, rank=0)
 
     def signals(quote: Quote, ctx: Any) -> Any:
-        rows = np.empty(2, Signal.dtype)
+        rows = np.frombuffer(b"\xff" * 2 * Signal.dtype.itemsize, Signal.dtype).copy()
         rows["instrument"], rows["ts_ns"], rows["score"], rows["source"] = quote.instrument, ctx.now_ns, [1, 2], 0
         return rows
 
