@@ -96,6 +96,11 @@ class SmartContract:
     seed : int, default 0
         Of the simulated network among the agents.
 
+    Attributes
+    ----------
+    cluster : Cluster
+        The replicas, one an agent, in the same order; crash, restart and partition them here.
+
     Raises
     ------
     ConfigError
@@ -150,7 +155,10 @@ class SmartContract:
                 agent.state = AgentState.ACTIVE
 
     def sync(self) -> None:
-        """Agree on the terms of one of the agents, bit for bit; every agent adopts them: active → synced."""
+        """Agree on the terms of one of the agents, bit for bit; every agent adopts them: active → synced.
+
+        An agent whose node is down adopts nothing and stays active; sync again when it is back.
+        """
         idle = [agent for agent in self.agents if agent.state in (AgentState.IDLE, AgentState.INACTIVE)]
         if idle:
             raise NotSyncedError(
@@ -158,16 +166,16 @@ class SmartContract:
                 "start() first"
             )
         epoch = self._machine().epoch + 1
-        for agent in self.agents:
+        for agent, _ in self._up():
             proposal = {"kind": "terms", "epoch": epoch, "agent": agent.number, "terms": self._encode(agent.terms)}
             self.cluster.propose(json.dumps(proposal, sort_keys=True).encode())
         self.cluster.settle()
-        for agent, node in zip(self.agents, self.cluster.nodes, strict=True):
+        for agent, node in self._up():
             agent.terms = json.loads(self.cluster.machine(node).terms)
             agent.state = AgentState.SYNCED
 
     def execute(self) -> None:
-        """Commit one execution of the agreed terms, then let every agent act on it."""
+        """Commit one execution of the agreed terms, then let every agent act on it whose node is up."""
         for agent in self.agents:
             if agent.state is not AgentState.SYNCED:
                 raise NotSyncedError(
@@ -175,7 +183,7 @@ class SmartContract:
                     "call start() and sync() first"
                 )
         self.cluster.propose(b'{"kind": "execute"}')
-        for agent in self.agents:
+        for agent, _ in self._up():
             agent.act()
 
     def stop(self) -> None:
@@ -184,7 +192,13 @@ class SmartContract:
             agent.state = AgentState.INACTIVE
 
     def _machine(self) -> Any:
+        if self.cluster.leader is None:  # it crashed; another one is elected as time passes
+            self.cluster.settle()
         return self.cluster.machine(self.cluster.leader or self.cluster.nodes[0])
+
+    def _up(self) -> list[tuple[ContractAgent, int]]:
+        pairs = zip(self.agents, self.cluster.nodes, strict=True)
+        return [(agent, node) for agent, node in pairs if self.cluster.is_up(node)]
 
     def _encode(self, terms: Mapping[str, Any]) -> str:
         try:

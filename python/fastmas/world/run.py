@@ -168,8 +168,10 @@ class Run:
         base = self.kernel.inputs[0]
         for report in self.venue.on_bars(bars, self.kernel.now_ns):
             row = int(np.searchsorted(bars["instrument"], report.instrument))
+            # An order can expire while its instrument has no bar: then it is the order's own doing.
+            seen = row < len(bars) and bars["instrument"][row] == report.instrument
             order_id = self.gateway.order_id(report.client_order_id)
-            causes = (base + row,) if order_id is None else (order_id, base + row)
+            causes = (*(() if order_id is None else (order_id,)), *((base + row,) if seen else ()))
             self._emit_report(self.venue_node, report, causes)
 
     def _emit_report(self, node: int, report: Fill | OrderUpdate, causes: tuple[int, ...]) -> None:
