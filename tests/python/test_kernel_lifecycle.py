@@ -164,6 +164,22 @@ def test_messages_are_let_go_once_everybody_has_got_them() -> None:
     assert seen == 50 * [True] and all(one() is None for one in alive) and kernel.pending == 0
 
 
+@pytest.mark.parametrize("mode", ["each", "slice", "join"])
+@pytest.mark.parametrize("until_ns", [None, 5])
+def test_the_rows_of_a_feed_are_let_go(mode: Any, until_ns: int | None) -> None:
+    rows = bars(1, 1, 5, 8)
+    kernel = Kernel()
+    feed = kernel.add_node("feed", None, rank=0)
+    kernel.subscribe(kernel.add_node("sink", lambda m, ctx: None, rank=1, mode=mode), feed)
+    kernel.add_feed(feed, rows, Bar)
+    kernel.run(until_ns)
+    watched = weakref.ref(rows)
+    del rows
+    assert watched() is not None
+    del kernel
+    assert watched() is None
+
+
 def interrupt_a_run(rows: np.ndarray) -> tuple[int, int]:
     """How many rows had been handled when a signal stopped the run, and after it was run again."""
     received: dict[Any, Any] = {}

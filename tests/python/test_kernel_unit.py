@@ -134,7 +134,7 @@ def test_joins_wait_for_joins_below_them() -> None:
 
 
 def test_a_post_to_an_origin_holds_its_join_up() -> None:
-    """What is posted between completion and the join's turn still belongs to it."""
+    """What a peer posts after the join was complete and before its turn still belongs to it."""
     kernel, calls = Kernel(), []
     feed = kernel.add_node("feed", None, rank=0)
     relay = kernel.add_node("relay", lambda m, ctx: m if m.ts_ns == 5 else None, rank=1)
@@ -143,7 +143,7 @@ def test_a_post_to_an_origin_holds_its_join_up() -> None:
     def late(message: Any, ctx: Context) -> None:
         kernel.post(relay, Bar(ts_ns=6, instrument=0), at_ns=20, causes=kernel.inputs, origin=kernel.origin)
 
-    other = kernel.add_node("other", late, rank=5)
+    other = kernel.add_node("other", late, rank=9)
     for source in (relay, feed):
         kernel.subscribe(join, source)
     kernel.subscribe(other, feed)
