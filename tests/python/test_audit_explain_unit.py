@@ -239,18 +239,14 @@ def test_limits_are_at_least_one(path: Path) -> None:
         audit.explain(path, 99_999)
 
 
-def test_a_registered_decoder_is_used(path: Path) -> None:
+def test_a_registered_decoder_is_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastmas.audit.decoders._decoders", {})
     audit.register_decoder("Command", lambda command: {"verb": command.decode()})
-    try:
-        with audit.read(path) as file:
-            assert next(file.records(type="Command")).fields["verb"] == "intent"
-        audit.register_decoder("Command", lambda command: {"verb": command.decode()[99]})
-        with audit.read(path) as file, pytest.raises(AuditError, match="the payload of a Command cannot be decoded"):
-            _ = next(file.records(type="Command")).fields
-    finally:
-        from fastmas.audit.decoders import _decoders
-
-        del _decoders["Command"]
+    with audit.read(path) as file:
+        assert next(file.records(type="Command")).fields["verb"] == "intent"
+    audit.register_decoder("Command", lambda command: {"verb": command.decode()[99]})
+    with audit.read(path) as file, pytest.raises(AuditError, match="the payload of a Command cannot be decoded"):
+        _ = next(file.records(type="Command")).fields
 
 
 @pytest.mark.measures
