@@ -193,6 +193,43 @@ def test_ctrl_c_ends_it_and_its_helper_at_once(tmp_path):
         process.wait()
 
 
+HANGS = """
+import multiprocessing
+import threading
+
+import fastmas as fm
+
+class Hangs(fm.Perception):
+    def perceive(self, bar, ctx):
+        if multiprocessing.parent_process() is not None:
+            threading.Event().wait()
+        raise ZeroDivisionError("here, not in the helper")
+"""
+
+
+def test_an_error_does_not_wait_for_the_helper(tmp_path):
+    (tmp_path / "hanging_agents.py").write_text(HANGS)
+    heard = 'subscribes = ["hangs"]\n'
+    agents = "".join(
+        f'[[agents]]\ntype = "{path}"\n{more}'
+        for path, more in (
+            ("hanging_agents:Hangs", ""),
+            ("fastmas.strategies:MomentumSignal", heard),
+            ("fastmas.strategies:Blend", heard),
+            ("fastmas.strategies:AtMarket", ""),
+        )
+    )
+    (tmp_path / "system.toml").write_text(agents)
+    here = environment()
+    here["PYTHONPATH"] = os.pathsep.join((str(tmp_path), here["PYTHONPATH"]))
+    done = subprocess.run(
+        [*COMMAND, "run", "system.toml", *WINDOW], capture_output=True, text=True, cwd=tmp_path, env=here, timeout=60,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert re.fullmatch(r"fastmas run: agent 'hangs' failed .*: here, not in the helper\n", done.stderr), done.stderr
+
+
 def test_the_first_line_is_out_before_anything_heavy(tmp_path):
     script = """
         import sys

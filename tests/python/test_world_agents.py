@@ -353,16 +353,17 @@ def test_an_order_that_outlives_its_basket_expires_at_the_venue():
     assert report.cash_micro[-1] == report.capital_micro
 
 
-def test_an_order_may_expire_while_its_instrument_has_no_bar(tmp_path):
+@pytest.mark.parametrize("column", [0, 1])
+def test_an_order_may_expire_while_its_instrument_has_no_bar(tmp_path, column):
     market = bars()
-    second = ids()[1]
-    gone = (market.records["instrument"] == second) & (market.records["ts_ns"] > market.sessions[3])
+    absent = ids()[column]
+    gone = (market.records["instrument"] == absent) & (market.records["ts_ns"] > market.sessions[3])
     market = Bars(market.instruments, market.records[~gone], market.problems)
-    plan = {3: lambda ctx: fm.Intent(ctx.now_ns, {second: 5})}
+    plan = {3: lambda ctx: fm.Intent(ctx.now_ns, {absent: 5})}
     report = run(four(plan, hand=fm.action(until_next_noon)), market, audit=tmp_path / "run.fma")
     assert report.fill_records == ()
     expired = [update for update in report.updates if update.status == OrderStatus.EXPIRED]
-    assert [update.instrument for update in expired] == [second]
+    assert [update.instrument for update in expired] == [absent]
     with audit.read(tmp_path / "run.fma") as file:
         (record,) = [
             record
