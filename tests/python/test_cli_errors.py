@@ -202,7 +202,7 @@ import fastmas as fm
 class Hangs(fm.Perception):
     def perceive(self, bar, ctx):
         if multiprocessing.parent_process() is not None:
-            threading.Event().wait()
+            threading.Event().wait(60)
         raise ZeroDivisionError("here, not in the helper")
 """
 
@@ -223,7 +223,7 @@ def test_an_error_does_not_wait_for_the_helper(tmp_path):
     here = environment()
     here["PYTHONPATH"] = os.pathsep.join((str(tmp_path), here["PYTHONPATH"]))
     done = subprocess.run(
-        [*COMMAND, "run", "system.toml", *WINDOW], capture_output=True, text=True, cwd=tmp_path, env=here, timeout=60,
+        [*COMMAND, "run", "system.toml", *WINDOW], capture_output=True, text=True, cwd=tmp_path, env=here, timeout=30,
         check=False,
     )  # fmt: skip
     assert done.returncode == 2

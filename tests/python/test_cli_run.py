@@ -125,8 +125,11 @@ def test_no_decision_at_all_still_ends_with_a_table(tmp_path):
         "date,AAA,BBB\n"
         + "".join(f"2019-0{1 + k // 28}-{1 + k % 28:02},{10 + k % 3},{20 + k % 5}\n" for k in range(84))
     )
-    outcome = fastmas_command("run", "--data", tmp_path / "bars.csv", "--out", tmp_path / "out", "--json")
+    outcome = fastmas_command(
+        "run", "--data", tmp_path / "bars.csv", "--out", tmp_path / "out", "--json", "--crash-leader-at", "2019-02-01"
+    )
     assert outcome.status == 0, outcome.err
+    assert "No leader was killed: nothing was decided from 2019-02-01 on." in outcome.out
     assert "No agent decided anything in this window" in outcome.out
     assert "No failure drill" in outcome.out
     assert "Failure drill," not in outcome.out

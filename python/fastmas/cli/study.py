@@ -135,7 +135,7 @@ def _thetas(report: Report) -> dict[str, tuple[NDArray[np.int64], Floats]]:
     return {name: (times, np.array([point.parameters[name] for _, point in report.reviews])) for name in names}
 
 
-def _notes(report: Report, drill: Drill | None, tail_risk: tuple[TailRisk, ...]) -> tuple[str, ...]:
+def _notes(settings: Settings, report: Report, drill: Drill | None, tail_risk: tuple[TailRisk, ...]) -> tuple[str, ...]:
     """Why what is usually shown is not."""
     notes = []
     if not report.intents:
@@ -145,6 +145,8 @@ def _notes(report: Report, drill: Drill | None, tail_risk: tuple[TailRisk, ...])
         )
     if not tail_risk:
         notes.append("No value at risk: it is forecast from 1,000 sessions, and these are too few with holdings.")
+    if settings.crash_leader_at is not None and not report.crashed:
+        notes.append(f"No leader was killed: nothing was decided from {settings.crash_leader_at} on.")
     if drill is None:
         notes.append("No failure drill: nothing was decided in the last year of these data.")
     return tuple(notes)
@@ -208,7 +210,7 @@ def build_study(
         exposure=np.asarray(holdings_value, dtype=np.float64),
         thetas=_thetas(report),
         theta_names=report.parameter_names,
-        notes=_notes(report, drill, tail_risk),
+        notes=_notes(settings, report, drill, tail_risk),
         messages_per_decision=report.messages_per_decision.astype(np.float64),
         drill=drill,
         caveats=SAMPLE_CAVEATS if settings.data is None else OWN_DATA_CAVEATS,

@@ -12,15 +12,22 @@ from fastmas.report.tables import tables
 __all__ = ["print_study"]
 
 
+def _print_point(console: Console, text: str, style: str) -> None:
+    """One point of a list; what wraps stays under its first word."""
+    point = RichTable.grid(padding=(0, 1, 0, 0))
+    point.add_row(Text("  ·", style=style), Text(text, style=style))
+    console.print(point)
+
+
 def print_study(study: Study, console: Console) -> None:
     """Print the caveats first, then every table under a caption in plain words."""
     console.print(Text(study.title, style="bold"))
     for caveat in study.caveats:
-        console.print(Text(f"  · {caveat}", style="yellow"))
+        _print_point(console, caveat, "yellow")
     for problem in study.problems:
-        console.print(Text(f"  · data: {problem}", style="dim"))
+        _print_point(console, f"data: {problem}", "dim")
     for note in study.notes:
-        console.print(Text(f"  · {note}"))
+        _print_point(console, note, "")
     for table in tables(study):
         console.print()
         console.print(Text(table.heading, style="bold"))
