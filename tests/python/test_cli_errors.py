@@ -181,7 +181,8 @@ def test_ctrl_c_ends_it_and_its_helper_at_once(tmp_path):
             assert process.poll() is None
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
         _, err = process.communicate(timeout=30)
-        assert process.returncode == 130
+        # CPython ends itself by the signal when the interrupt fell into an exec(); a shell calls both 130.
+        assert process.returncode in (130, -signal.SIGINT)
         assert err.strip() == "fastmas run: interrupted"
         with pytest.raises(ProcessLookupError):
             while time.monotonic() < deadline:

@@ -166,10 +166,12 @@ def test_as_a_process_of_its_own(ran):
     assert json.loads(done.stdout)["ledger_head"] == ran["ledger_head"]
 
 
-def test_a_reader_that_leaves_early_is_no_error(ran):
+@pytest.mark.parametrize("verb", ["explain", "run"])
+def test_a_reader_that_leaves_early_is_no_error(ran, verb, tmp_path):
     """As in `fastmas explain ... | head -1`."""
+    arguments = {"explain": [ran["audit"], "last"], "run": [*SHORT, "--out", str(tmp_path)]}[verb]
     process = subprocess.Popen(
-        [*COMMAND, "explain", ran["audit"], "last"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+        [*COMMAND, verb, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     )
     process.stdout.close()
     _, err = process.communicate(timeout=60)

@@ -28,10 +28,17 @@ OVERRIDES = ("seed", "network_seed", "first", "last", "instruments", "data", "cr
 OTHER_COSTS_BPS = (0.0, 20.0)
 
 
+class _Terminal(Console):
+    """Leaves a reader that has gone away to `main`; rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def run(options: argparse.Namespace) -> int:
     """Run, print the tables, write the page and the audit."""
     started = time.perf_counter()
-    console = Console(quiet=options.quiet, highlight=False, soft_wrap=False)
+    console = _Terminal(quiet=options.quiet, highlight=False, soft_wrap=False)
     settings = Settings() if options.system is None else read_system(options.system)
     settings = settings.override({name: getattr(options, name) for name in OVERRIDES})
     what = "the main job" if options.system is None else str(options.system)
