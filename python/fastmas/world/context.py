@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.random import PCG64, Generator  # here: numpy loads it lazily, in a place where an interrupt is lost
 from numpy.typing import NDArray
 
 from fastmas._core import kernel
@@ -32,10 +33,10 @@ class Committed(Protocol):
     parameters: Mapping[str, NDArray[np.float64]]
 
 
-def stream(seed: int, name: str) -> np.random.Generator:
+def stream(seed: int, name: str) -> Generator:
     """Random stream of one agent: a function of the world's seed and the agent's name only."""
     digest = hashlib.sha256(f"fastmas rng {seed} {name}".encode()).digest()
-    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "little")))
+    return Generator(PCG64(int.from_bytes(digest[:16], "little")))
 
 
 class AgentContext(kernel.Context):
@@ -43,9 +44,9 @@ class AgentContext(kernel.Context):
 
     __slots__ = ("_committed", "_rng")
     _committed: Committed
-    _rng: np.random.Generator
+    _rng: Generator
 
-    def __init__(self, committed: Committed, rng: np.random.Generator) -> None:
+    def __init__(self, committed: Committed, rng: Generator) -> None:
         super().__init__()
         object.__setattr__(self, "_committed", committed)
         object.__setattr__(self, "_rng", rng)
@@ -54,7 +55,7 @@ class AgentContext(kernel.Context):
         raise AttributeError(f"a context is frozen: {name} cannot be set; an agent keeps its state on itself")
 
     @property
-    def rng(self) -> np.random.Generator:
+    def rng(self) -> Generator:
         return self._rng
 
     @property
