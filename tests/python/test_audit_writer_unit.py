@@ -31,7 +31,8 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "run.audit"
 
 
-def test_what_was_written_is_read(path: Path) -> None:
+def test_what_was_written_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fastmas.audit.decoders._decoders", {})  # a world registers one for commands; these are none
     intent = Intent(6, {7: 10}, 9)
     with audit.AuditWriter(path, seed=7, meta={"k": [1, None]}) as writer:
         assert writer.append(Bar, BARS, id=1, ts_ns=5, count=3) == 1  # 0 is the schema
