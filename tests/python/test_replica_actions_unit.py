@@ -250,5 +250,5 @@ def test_the_context_of_an_action() -> None:
 
     log = Log(actions=Scripted(act=look))
     log.commit(commands.encode_parameters({"a": [0.5]}))
-    log.intend({1: 1}, time_ns=42)
-    assert seen == {"now": 42, "cash": CAPITAL, "equity": CAPITAL, "mark": 10_000, "theta": 0.5}
+    log.intend({1: 1}, ts_ns=40, time_ns=42)
+    assert seen == {"now": 40, "cash": CAPITAL, "equity": CAPITAL, "mark": 10_000, "theta": 0.5}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from replica_log import CAPITAL, DAY, Log, update
+from replica_log import CAPITAL, DAY, Entry, Log, update
 
-from fastmas.messages import BUY, SELL, Cancel, Order, OrderKind, OrderStatus, Replace
-from fastmas.replica import AtMarket, Limits, commands
+from fastmas.messages import BUY, SELL, Cancel, Fill, Intent, Order, OrderKind, OrderStatus, Replace
+from fastmas.replica import AtMarket, Limits, TradingState, commands
 
 
 class Sends(AtMarket):
@@ -208,3 +208,31 @@ def test_what_an_ended_order_held_is_free_again(status: OrderStatus) -> None:
     refuse(log, {1: 11}, "position: instrument 1 could reach 11 lots (0 held, 11 to buy), the limit is 10")
     log.report(log.fill(sent, 10_000, 4), update(sent, status))
     assert log.intend({1: 10}).orders[0].quantity == 6
+
+
+def test_a_restored_replica_names_the_same_rule_in_the_same_words() -> None:
+    """Which instrument a refusal names is part of the head: it must not hang on the order in which orders came."""
+    opening = commands.encode_open("USD", CAPITAL, [(1, 1000, 1), (9, 1000, 1)], Limits(max_daily_loss=1))
+    live, restored = TradingState(), TradingState()
+    log = iter(range(1, 99))
+
+    def apply(command: bytes, *states: TradingState) -> list[Any]:
+        entry = Entry(next(log), 0, command)
+        return [commands.decode_reply(state.apply(entry)) for state in states]
+
+    apply(opening, live)
+    apply(commands.encode_marks(1, [1, 9], [2_000, 2_000]), live)
+    ((first, *_),) = (reply.orders for reply in apply(commands.encode_intent(Intent(1, {1: 10})), live))
+    apply(commands.encode_intent(Intent(1, {9: 10})), live)
+    apply(commands.encode_intent(Intent(1, {1: 20})), live)
+    fill = Fill(
+        execution_id=1, client_order_id=first.client_order_id, ts_ns=2, instrument=1, side=BUY, price=2_000, quantity=10
+    )
+    apply(commands.encode_reports([fill]), live)
+    apply(commands.encode_marks(3, [1, 9], [1_000, 1_000]), live)
+    restored.restore(live.snapshot())
+    one, other = apply(commands.encode_intent(Intent(4, {1: 50, 9: 50})), live, restored)
+    assert one.status == "rejected"
+    assert "instrument 1 would grow" in one.reason
+    assert other.reason == one.reason
+    assert restored.digest() == live.digest()

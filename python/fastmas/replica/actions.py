@@ -38,7 +38,10 @@ class ActionContext:
 
     @property
     def now_ns(self) -> int:
-        """Time that the log stamped on the command. It depends on the network: put it into no order."""
+        """When the basket was decided, the wake-up was due, or the latest of the reports happened.
+
+        It comes from the command, never from when that was committed, so it is the same under any network.
+        """
         return self._now_ns
 
     @property
@@ -214,7 +217,7 @@ class Actions:
 
     # -- calls -------------------------------------------------------------------------------------------------------
 
-    def call(self, method: str, message: Any, books: Books, now_ns: int, decided_ns: int) -> Outbox:
+    def call(self, method: str, message: Any, books: Books, decided_ns: int) -> Outbox:
         """Call a method of every action that has it, and check what comes back.
 
         Raises
@@ -223,7 +226,7 @@ class Actions:
             An action raised, returned what it may not, or kept state without `snapshot`. The caller rolls back.
         """
         context = self._context
-        context._books, context._now_ns, context._basket = books, now_ns, {}
+        context._books, context._now_ns, context._basket = books, decided_ns, {}
         outbox = Outbox([], [], [], [])
         for agent in self._agents:
             function = getattr(agent, method, None)

@@ -126,7 +126,8 @@ def _exposure_refusal(books: Books, basket: _Basket) -> str | None:
     if limits.max_gross_notional is None and limits.max_leverage_bps is None and limits.max_daily_loss is None:
         return None
     before: dict[int, int] = {}
-    for instrument in {*books.orders.buying, *books.orders.selling, *books.unsettled, *basket.buys, *basket.sells}:
+    moving = {*books.orders.buying, *books.orders.selling, *books.unsettled, *basket.buys, *basket.sells}
+    for instrument in sorted(moving):  # a set's order depends on its history, and a restored replica has another one
         before[portfolio.index[instrument]] = books.orders.net(instrument) + books.unsettled.get(instrument, 0)
     after = dict(before)
     for side, sign in ((basket.buys, 1), (basket.sells, -1)):

@@ -221,7 +221,7 @@ class TradingState(Views):
                     books, Kind.INTENT, index, REJECTED, f"instrument {instrument} is not in these books"
                 )
         states = self._actions.snapshot()
-        outbox = self._actions.call("act", Committed(index, entry.time_ns, intent), books, entry.time_ns, intent.ts_ns)
+        outbox = self._actions.call("act", Committed(index, entry.time_ns, intent), books, intent.ts_ns)
         sent, reason = self._send(books, outbox, intent.ts_ns, index)
         if reason:
             self._actions.restore(states)
@@ -289,7 +289,7 @@ class TradingState(Views):
 
     def _apply_wake(self, books: Books, command: Wake, entry: Entry, index: int) -> bytes:
         states = self._actions.snapshot()
-        outbox = self._actions.call("on_wakeup", None, books, entry.time_ns, command.at_ns)
+        outbox = self._actions.call("on_wakeup", None, books, command.at_ns)
         sent, reason = self._send(books, outbox, command.at_ns, index)
         if reason:
             self._actions.restore(states)
@@ -339,7 +339,7 @@ class TradingState(Views):
         outbox = Outbox([], [], [], [])
         try:
             for report in reports:
-                said = self._actions.call("on_report", report, books, entry.time_ns, decided_ns)
+                said = self._actions.call("on_report", report, books, decided_ns)
                 outbox = outbox.extended(said)
             sent, reason = self._send(books, outbox, decided_ns, index)
         except AgentError as error:

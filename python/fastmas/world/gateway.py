@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fastmas.audit import AuditWriter
 from fastmas.consensus import Cluster
 from fastmas.errors import ConfigError, InvariantError
-from fastmas.messages import Committed, Intent
+from fastmas.messages import Committed, Intent, Order
 from fastmas.replica import commands
 from fastmas.world.journal import Applied
 
@@ -61,6 +61,7 @@ class Gateway:
         self._leader: int | None = None
         self._audited = 0
         self._order_ids: dict[int, int] = {}
+        self._request_ids: dict[int, int] = {}
         self.books: Any = None
         self.parameters: Mapping[str, NDArray[np.float64]] = MappingProxyType({})
         self.commits = 0
@@ -180,6 +181,11 @@ class Gateway:
             for order in reply.orders:
                 self._order_ids.setdefault(order.client_order_id, causes[0])
             self.reconcile(committed_ns)
+            # Of a cancel or replace the venue's orders do not say whether it arrived: all are sent, and what it has
+            # seen it refuses. The new leader applied the same commit, so it has the same outbox.
+            for request in (*reply.cancels, *reply.replaces):
+                self._send(request, committed_ns, causes)
+                self.resent += 1
 
     def reconcile(self, now_ns: int) -> None:
         """What a new leader does first: send again every order in flight that the venue does not know.
@@ -192,8 +198,10 @@ class Gateway:
                 self.resent += 1
 
     def _send(self, message: Any, at_ns: int, causes: tuple[int, ...]) -> None:
-        self._order_ids[message.client_order_id] = self._send_order(message, at_ns, causes)
+        sent = self._order_ids if type(message) is Order else self._request_ids
+        sent[message.client_order_id] = self._send_order(message, at_ns, causes)
 
-    def order_id(self, client_order_id: int) -> int | None:
-        """Message id under which an order last left, for the causes of its fills."""
-        return self._order_ids.get(client_order_id)
+    def causes_of(self, client_order_id: int) -> tuple[int, ...]:
+        """Message ids under which an order and the last request to change it left, for the causes of its reports."""
+        ids = (sent.get(client_order_id) for sent in (self._order_ids, self._request_ids))
+        return tuple(sent_id for sent_id in ids if sent_id is not None)

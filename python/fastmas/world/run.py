@@ -79,6 +79,7 @@ class Run:
         )
         self.link = Link(world.faults.loss, world.network_seed)
         self.updates: list[Fill | OrderUpdate] = []
+        self.under_way: dict[int, Order | Cancel | Replace] = {}  # by message id
         self.failure: FastmasError | None = None
         self.contexts: dict[str, AgentContext] = {}
         self._wire_kernel()
@@ -166,12 +167,12 @@ class Run:
 
     def _on_bars(self, bars: Any, ctx: Any) -> None:
         base = self.kernel.inputs[0]
+        self._deliver_what_is_under_way()
         for report in self.venue.on_bars(bars, self.kernel.now_ns):
             row = int(np.searchsorted(bars["instrument"], report.instrument))
             # An order can expire while its instrument has no bar: then it is the order's own doing.
             seen = row < len(bars) and bars["instrument"][row] == report.instrument
-            order_id = self.gateway.order_id(report.client_order_id)
-            causes = (*(() if order_id is None else (order_id,)), *((base + row,) if seen else ()))
+            causes = (*self.gateway.causes_of(report.client_order_id), *((base + row,) if seen else ()))
             self._emit_report(self.venue_node, report, causes)
 
     def _emit_report(self, node: int, report: Fill | OrderUpdate, causes: tuple[int, ...]) -> None:
@@ -185,24 +186,38 @@ class Run:
 
     def _on_order(self, message: Any, ctx: Any) -> None:
         """The link to the venue: an order or its acknowledgement may be lost, and is sent again under the same id."""
-        venue, now_ns = self.venue, self.kernel.now_ns
-        if not self.link.loses():
-            if type(message) is Order:
-                reports = venue.submit(message, now_ns)
-            elif type(message) is Cancel:
-                reports = venue.cancel(message, now_ns)
-            else:
-                reports = venue.replace(message, now_ns)
-            for report in reports:
-                if type(report) is Fill or not self._is_receipt(report):
-                    self.updates.append(report)
-                else:
-                    self.recorder.on_report(report)
+        self.under_way.pop(self.kernel.inputs[0], None)
+        # A request that overtook its order waits for it: refused as one of an unknown order, it would be gone.
+        overtook = type(message) is not Order and not self.venue.knows(message.client_order_id)
+        if not overtook and not self.link.loses():
+            self._deliver(message)
             if not self.link.loses():
                 return
-        self.kernel.post(
-            self.outbox_node, message, at_ns=now_ns + self.world.faults.retry_after_ns, causes=self.kernel.inputs
-        )
+        self._send_order(message, self.kernel.now_ns + self.world.faults.retry_after_ns, self.kernel.inputs)
+
+    def _deliver(self, message: Any) -> None:
+        venue, now_ns = self.venue, self.kernel.now_ns
+        if type(message) is Order:
+            reports = venue.submit(message, now_ns)
+        elif type(message) is Cancel:
+            reports = venue.cancel(message, now_ns)
+        else:
+            reports = venue.replace(message, now_ns)
+        for report in reports:
+            if type(report) is Fill or not self._is_receipt(report):
+                self.updates.append(report)
+            else:
+                self.recorder.on_report(report)
+
+    def _deliver_what_is_under_way(self) -> None:
+        """Before the market moves: what was decided before these bars has reached the venue, however slow the network.
+
+        When an order takes effect follows from its decision and the latencies of agents and venue. How long replicas
+        took to agree on it, or how often it was lost, decides no fill; what arrives again later the venue refuses.
+        """
+        under_way, self.under_way = self.under_way, {}
+        for _, message in sorted(under_way.items()):
+            self._deliver(message)
 
     def _on_settle(self, messages: list[Any], ctx: Any) -> None:
         """Reports first, then marks: the agents of this instant see books that are up to date.
@@ -214,8 +229,7 @@ class Run:
         fills = [message for message in messages if not isinstance(message, np.ndarray)]
         updates, self.updates = sorted(self.updates, key=lambda update: (update.ts_ns, update.client_order_id)), []
         for update in updates:
-            order_id = self.gateway.order_id(update.client_order_id)
-            self._emit_report(self.settle_node, update, () if order_id is None else (order_id,))
+            self._emit_report(self.settle_node, update, self.gateway.causes_of(update.client_order_id))
         proposals = [commands.encode_reports([*updates, *fills])] if updates or fills else []
         for bars in messages:
             if isinstance(bars, np.ndarray):
@@ -363,4 +377,6 @@ class Run:
         return self.kernel.post(self.consensus_node, message, at_ns=at_ns, causes=causes)
 
     def _send_order(self, message: Any, at_ns: int, causes: tuple[int, ...]) -> int:
-        return self.kernel.post(self.outbox_node, message, at_ns=at_ns, causes=causes)
+        message_id = self.kernel.post(self.outbox_node, message, at_ns=at_ns, causes=causes)
+        self.under_way[message_id] = message
+        return message_id
