@@ -167,6 +167,29 @@ def test_an_interrupt_in_process_is_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "fastmas run: interrupted\n"
 
 
+def test_a_helper_does_not_outlive_a_killed_parent(tmp_path):
+    process = subprocess.Popen(
+        [*COMMAND, "run", *SHORT, "--out", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        env=environment(),
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "audit.fma").exists() and time.monotonic() < deadline:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)
+        process.kill()
+        process.communicate(timeout=30)
+        with pytest.raises(ProcessLookupError):
+            while time.monotonic() < deadline:
+                os.killpg(process.pid, 0)
+                signal.sigtimedwait([], 0.05)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
 def test_ctrl_c_ends_it_and_its_helper_at_once(tmp_path):
     process = subprocess.Popen(
         [*COMMAND, "run", "--out", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import shlex
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +66,23 @@ def _make_folder(path: Path) -> None:
         ) from error
 
 
+def _end_with_the_parent() -> None:
+    """A helper whose parent was killed would wait for work for ever."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @contextmanager
 def _helper() -> Iterator[ProcessPoolExecutor]:
     """One process for what does not depend on the main run; when that fails or is interrupted, nobody waits for it."""
     before = set(active_children())
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn"), initializer=_end_with_the_parent) as pool:
         # Ctrl-C reaches every process of the terminal; the helper is born with it blocked and leaves it to the parent.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
