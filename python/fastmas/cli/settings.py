@@ -101,7 +101,9 @@ class Settings:
     fee_bps: float = 1.0
     slippage_bps: float = 4.0
     volume_cap: float | None = None
-    limits: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    limits: Mapping[str, Any] = dataclasses.field(
+        default_factory=lambda: {"max_leverage_bps": 10_000, "max_orders": 100}
+    )
     loss: float = 0.0
     crash_leader_at: datetime.date | None = None
     max_rounds: int = 100
@@ -125,7 +127,7 @@ class Settings:
         unknown = sorted(set(self.limits) - set(known))
         if unknown:
             raise ConfigError(f"limits knows {known}, got {unknown}")
-        return Limits(**self.limits)
+        return Limits(**{"min_cash": 0, **self.limits})
 
 
 SECTIONS: dict[str, dict[str, type | tuple[type, ...]]] = {

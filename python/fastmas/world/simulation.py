@@ -37,7 +37,7 @@ class Simulation:
         In whole units of `currency`.
     currency : str, default "USD"
     limits : Limits or None
-        Pre-trade limits; None takes the defaults.
+        Pre-trade limits; None refuses baskets that would borrow cash or sell short, and nothing else.
     faults : Faults or None
         What goes wrong below: message loss, a leader crash.
     audit : path or None
@@ -103,7 +103,7 @@ class Simulation:
         self.network_seed = network_seed
         self.capital = capital
         self.currency = currency
-        self.limits = limits if limits is not None else Limits()
+        self.limits = limits if limits is not None else Limits(min_cash=0)
         self.faults = faults if faults is not None else Faults()
         self.audit = Path(audit) if audit is not None else None
         self.keep = frozenset(keep)
