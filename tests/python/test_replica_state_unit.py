@@ -405,3 +405,14 @@ def test_a_fill_is_a_record() -> None:
     with pytest.raises(ConfigError, match="a report is a Fill or an OrderUpdate, got 5"):
         commands.encode_reports([5])  # type: ignore[list-item]
     assert Fill.dtype.itemsize == 64
+
+
+def test_an_order_that_is_refused_is_over_whatever_was_asked_of_it_since() -> None:
+    """The cancel's own refusal comes later, and finds the order gone."""
+    log = Log()
+    (order,) = log.intend({1: 10}).orders
+    log.state._books.orders.request_cancel(order.client_order_id)
+    log.report(update(order, OrderStatus.REJECTED, RejectReason.EXPIRED))
+    assert log.state.orders_in_flight == () and log.state.position(1) == 0
+    log.report(update(order, OrderStatus.REJECTED, RejectReason.UNKNOWN_ORDER))
+    assert log.state.counters["duplicate_reports"] == 1

@@ -173,7 +173,7 @@ class BarVenue:
         self._latency_ns = _duration("latency_ns", latency_ns, 0)
         self._session_ns = None if session_ns is None else _duration("session_ns", session_ns, 1)
         self.rejections: Counter[RejectReason] = Counter()
-        self._seen: set[int] = set()
+        self._seen: dict[int, int] = {}  # instrument by client order id
         self._seen_requests: set[Cancel | Replace] = set()
         self._open: dict[int, Resting] = {}
         self._asked: dict[int, Resting] = {}  # orders with requests under way, open or not
@@ -218,7 +218,7 @@ class BarVenue:
             raise ConfigError(f"client_order_id must be set, got 0 in {order!r}; the replica sets it from the commit")
         arrives_ns = order.ts_ns + self._latency_ns
         reason = self._refusal(order, arrives_ns)
-        self._seen.add(order.client_order_id)
+        self._seen[order.client_order_id] = order.instrument
         if reason is not RejectReason.NONE:
             return [self._reject(order.client_order_id, arrives_ns, order.instrument, reason)]
         self._open[order.client_order_id] = Resting(order, arrives_ns, order.quantity, order.limit_price)
@@ -303,7 +303,7 @@ class BarVenue:
         self._check_time(request, now_ns)
         key, arrives_ns = request.client_order_id, request.ts_ns + self._latency_ns
         resting = self._open.get(key)
-        instrument = 0 if resting is None else resting.order.instrument
+        instrument = self._seen.get(key, 0)
         if request in self._seen_requests:  # sent again because its answer was lost: once is enough
             return [self._reject(key, arrives_ns, instrument, RejectReason.DUPLICATE)]
         self._seen_requests.add(request)

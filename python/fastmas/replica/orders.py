@@ -10,6 +10,10 @@ from fastmas.messages import BUY, Fill, Order, OrderStatus, OrderUpdate, RejectR
 __all__ = ["OrdersInFlight", "WorkingOrder", "commit_of", "order_id"]
 
 ORDERS_PER_COMMIT = 1 << 16
+_OF_AN_ORDER = frozenset(
+    {RejectReason.UNKNOWN_INSTRUMENT, RejectReason.BAD_SIDE, RejectReason.BAD_KIND, RejectReason.EXPIRED}
+)
+"""Reasons for which an order is refused, never a request to change one: it is over, whatever was asked since."""
 
 
 def order_id(index: int, position: int) -> int:
@@ -148,7 +152,7 @@ class OrdersInFlight:
             # A venue that refuses a second copy of an order says nothing of the first, which is still in flight.
             if update.reason == RejectReason.DUPLICATE:
                 return
-            if order.requests:
+            if order.requests and update.reason not in _OF_AN_ORDER:
                 # A venue may have filled more than it now says it was asked for: then nothing is left.
                 quantity = max(order.quantity, order.filled)
                 self.put(order._replace(quantity=quantity, requests=order.requests[1:]))

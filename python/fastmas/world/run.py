@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -79,7 +80,7 @@ class Run:
         )
         self.link = Link(world.faults.loss, world.network_seed)
         self.updates: list[Fill | OrderUpdate] = []
-        self.under_way: dict[int, Order | Cancel | Replace] = {}  # by message id
+        self.under_way: dict[int, tuple[int, Order | Cancel | Replace]] = {}  # by id, with the id it first left under
         self.failure: FastmasError | None = None
         self.contexts: dict[str, AgentContext] = {}
         self._wire_kernel()
@@ -186,14 +187,18 @@ class Run:
 
     def _on_order(self, message: Any, ctx: Any) -> None:
         """The link to the venue: an order or its acknowledgement may be lost, and is sent again under the same id."""
-        self.under_way.pop(self.kernel.inputs[0], None)
-        # A request that overtook its order waits for it: refused as one of an unknown order, it would be gone.
-        overtook = type(message) is not Order and not self.venue.knows(message.client_order_id)
-        if not overtook and not self.link.loses():
+        key = self.kernel.inputs[0]
+        turn, _ = self.under_way.pop(key, (key, message))
+        if not self._overtakes(message, turn) and not self.link.loses():
             self._deliver(message)
             if not self.link.loses():
                 return
-        self._send_order(message, self.kernel.now_ns + self.world.faults.retry_after_ns, self.kernel.inputs)
+        self._send_order(message, self.kernel.now_ns + self.world.faults.retry_after_ns, self.kernel.inputs, turn)
+
+    def _overtakes(self, message: Any, turn: int) -> bool:
+        """Whether something that was sent before to the same order is under way: what a venue answers hangs on both."""
+        key = message.client_order_id
+        return any(sent < turn and other.client_order_id == key for sent, other in self.under_way.values())
 
     def _deliver(self, message: Any) -> None:
         venue, now_ns = self.venue, self.kernel.now_ns
@@ -216,7 +221,7 @@ class Run:
         took to agree on it, or how often it was lost, decides no fill; what arrives again later the venue refuses.
         """
         under_way, self.under_way = self.under_way, {}
-        for _, message in sorted(under_way.items()):
+        for _, message in sorted(under_way.values(), key=itemgetter(0)):
             self._deliver(message)
 
     def _on_settle(self, messages: list[Any], ctx: Any) -> None:
@@ -227,7 +232,9 @@ class Run:
         """
         now_ns = self.kernel.now_ns
         fills = [message for message in messages if not isinstance(message, np.ndarray)]
-        updates, self.updates = sorted(self.updates, key=lambda update: (update.ts_ns, update.client_order_id)), []
+        arrived = sorted(self.updates, key=lambda update: (update.ts_ns, update.client_order_id))
+        updates = [update for update in arrived if update.ts_ns <= now_ns]
+        self.updates = arrived[len(updates) :]  # a venue that is far away has not got these orders yet
         for update in updates:
             self._emit_report(self.settle_node, update, self.gateway.causes_of(update.client_order_id))
         proposals = [commands.encode_reports([*updates, *fills])] if updates or fills else []
@@ -376,7 +383,7 @@ class Run:
     def _send_committed(self, message: Any, at_ns: int, causes: tuple[int, ...]) -> int:
         return self.kernel.post(self.consensus_node, message, at_ns=at_ns, causes=causes)
 
-    def _send_order(self, message: Any, at_ns: int, causes: tuple[int, ...]) -> int:
+    def _send_order(self, message: Any, at_ns: int, causes: tuple[int, ...], turn: int | None = None) -> int:
         message_id = self.kernel.post(self.outbox_node, message, at_ns=at_ns, causes=causes)
-        self.under_way[message_id] = message
+        self.under_way[message_id] = (message_id if turn is None else turn, message)
         return message_id
