@@ -43,12 +43,19 @@ class Faults:
     divergence: Callable[[int, Any], Any] | None = None
 
     def __post_init__(self) -> None:
-        if not 0.0 <= self.loss <= 0.5:
+        if not isinstance(self.loss, (int, float)) or not 0.0 <= self.loss <= 0.5:
             raise ConfigError(
                 f"loss must be a share between 0 and 0.5, got {self.loss!r}; 0.05 loses one message in twenty"
             )
-        if self.restart_after < 1:
+        if not isinstance(self.restart_after, int) or self.restart_after < 1:
             raise ConfigError(f"restart_after must be at least one session, got {self.restart_after!r}")
+        if not isinstance(self.retry_after_ns, int) or self.retry_after_ns < 1:
+            raise ConfigError(f"retry_after_ns must be at least 1 ns, got {self.retry_after_ns!r}")
+        if self.crash_leader_at_ns is not None and not isinstance(self.crash_leader_at_ns, int):
+            raise ConfigError(
+                f"crash_leader_at_ns must be an int, ns since 1970 UTC, got {self.crash_leader_at_ns!r}; "
+                "try int(bars.sessions[100])"
+            )
 
 
 class FaultInjector:

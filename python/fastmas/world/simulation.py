@@ -17,6 +17,10 @@ from fastmas.world.wiring import wire
 __all__ = ["Simulation"]
 
 
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 class Simulation:
     """Runs agents over recorded market data, through consensus, to a venue and the ledger; bit for bit reproducible.
 
@@ -87,14 +91,28 @@ class Simulation:
             raise ConfigError(f"feed must be Bars or a BarFeed, got {feed!r}; try Bars.sample()")
         if len(self.bars.records) == 0:
             raise ConfigError("feed has no bars; widen the window or the choice of instruments")
+        if isinstance(venue, type):
+            raise ConfigError(f"venue must be a venue, got the class {venue.__name__}; try {venue.__name__}(...)")
         for verb in ("submit", "cancel", "replace", "on_bars", "knows", "fresh"):
             if not callable(getattr(venue, verb, None)):
                 raise ConfigError(
                     f"venue must have submit, cancel, replace, on_bars, knows and fresh, got {venue!r}; try "
                     "BarVenue(...)"
                 )
-        if not isinstance(capital, int) or capital <= 0:
+        traded = {one.id for one in getattr(venue, "instruments", self.bars.instruments)}
+        for one in self.bars.instruments:
+            if one.id not in traded:
+                raise ConfigError(f"venue must trade what the feed has, got none for {one}; give it bars.instruments")
+        if not _is_whole(capital) or capital <= 0:
             raise ConfigError(f"capital must be a whole positive number of {currency}, got {capital!r}")
+        for name, number in (("replicas", replicas), ("network_seed", network_seed)):
+            if not _is_whole(number):
+                raise ConfigError(f"{name} must be an int, got {number!r}")
+        for name, value, kind in (("limits", limits, Limits), ("faults", faults, Faults)):
+            if value is not None and not isinstance(value, kind):
+                raise ConfigError(f"{name} must be a {kind.__name__} or None, got {value!r}; try {kind.__name__}(...)")
+        if isinstance(keep, str):
+            raise ConfigError(f"keep must be names of agents, got the text {keep!r}; give [{keep!r}]")
         check_iteration(max_rounds, tolerance, damping)
         self.venue = venue
         self.replicas = replicas
@@ -113,6 +131,9 @@ class Simulation:
 
     def run(self, agents: Any) -> Report:
         """Run the agents over the whole feed.
+
+        Agents remember what they have seen: give each run new ones, or it starts with the memory of the run before.
+        (Actions are copied for each replica, and start afresh.)
 
         Parameters
         ----------
