@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from fastmas.cli.progress import Watch
 from fastmas.cli.settings import Settings, read_system
 from fastmas.errors import ConfigError, StorageError
 
@@ -105,35 +105,22 @@ def _work(settings: Settings, options: argparse.Namespace, console: Console) -> 
     from fastmas.cli.study import LEAST_SESSIONS, build_study
     from fastmas.report import print_study, write_page
 
-    columns = (TextColumn("{task.description:<22}"), BarColumn(bar_width=40), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, disable=options.quiet) as progress:
-        bars = load_bars(settings)
-        sessions = len(bars.sessions)
-        if sessions < LEAST_SESSIONS:
-            raise ConfigError(f"a study needs {LEAST_SESSIONS} sessions, got {sessions}; widen --from and --to")
-        settings.build_agents()  # what cannot be built is found before anything runs
-        simulate = progress.add_task("simulate", total=sessions)
-        others = progress.add_task("other costs, drill", total=len(OTHER_COSTS_BPS) + 1)
-        audit = options.out / "audit.fma"
-        audit.unlink(missing_ok=True)
-        with _helper() as pool:
-            at_costs = [(bps, pool.submit(run_at_cost, settings, bps)) for bps in OTHER_COSTS_BPS]
-            drill: Future[Any] = pool.submit(run_drill, settings)
-            waiting = [*(future for _, future in at_costs), drill]
-            for future in waiting:
-                future.add_done_callback(lambda _: progress.advance(others))
-            world = build_world(
-                settings,
-                bars,
-                audit=audit,
-                progress=lambda done, _: (
-                    progress.update(simulate, completed=done) if done % 64 == 0 or done == sessions else None
-                ),
-            )
-            report = world.run(settings.build_agents())
-            at_cost_reports = [(bps, future.result()) for bps, future in at_costs]
-            drilled = drill.result()
-        study = build_study(settings, bars, report, at_cost_reports, drilled)
+    bars = load_bars(settings)
+    sessions = len(bars.sessions)
+    if sessions < LEAST_SESSIONS:
+        raise ConfigError(f"a study needs {LEAST_SESSIONS} sessions, got {sessions}; widen --from and --to")
+    settings.build_agents()  # what cannot be built is found before anything runs
+    audit = options.out / "audit.fma"
+    audit.unlink(missing_ok=True)
+    with Watch(console, sessions, len(OTHER_COSTS_BPS) + 1) as watch, _helper() as pool:
+        at_costs = [(bps, pool.submit(run_at_cost, settings, bps)) for bps in OTHER_COSTS_BPS]
+        drill: Future[Any] = pool.submit(run_drill, settings)
+        for future in (*(future for _, future in at_costs), drill):
+            future.add_done_callback(lambda _: watch.other())
+        report = build_world(settings, bars, audit=audit, progress=watch.session).run(settings.build_agents())
+        at_cost_reports = [(bps, future.result()) for bps, future in at_costs]
+        drilled = drill.result()
+    study = build_study(settings, bars, report, at_cost_reports, drilled)
     quoted = shlex.quote(str(audit))
     commands = [f"fastmas replay {quoted}"]
     if report.first_fill_id is not None:
