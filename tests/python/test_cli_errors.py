@@ -190,15 +190,6 @@ def test_a_helper_does_not_outlive_a_killed_parent(tmp_path):
             os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.fixture
-def interruptible():
-    """Children inherit an ignored SIGINT, which is what a script's background jobs (and so some CI runs) start with."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_it_and_its_helper_at_once(tmp_path):
     process = subprocess.Popen(
         [*COMMAND, "run", "--out", str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
