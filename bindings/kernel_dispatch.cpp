@@ -20,6 +20,12 @@ namespace {
 // Ctrl-C is looked for every so many events; between them a handler's own Python code looks for it too.
 constexpr std::uint64_t kEventsPerSignalCheck = 64;
 
+constexpr const char* kFeedCapsule = "fastmas.feed";
+
+void release_feed(PyObject* capsule) {
+    Py_XDECREF(static_cast<PyObject*>(PyCapsule_GetPointer(capsule, kFeedCapsule)));
+}
+
 struct Running {
     explicit Running(bool& flag) : flag_(flag) { flag_ = true; }
     Running(const Running&) = delete;
@@ -228,7 +234,15 @@ PyObject* Kernel::array_of(Message& message) {
         numpy.PyArray_NewFromDescr_(numpy.PyArray_Type_, Py_NewRef(descriptor), 1, &dimension, nullptr,
                                     const_cast<std::byte*>(message.rows), npy_api::NPY_ARRAY_C_CONTIGUOUS_, nullptr);
     if (array == nullptr) return nullptr;
-    if (numpy.PyArray_SetBaseObject_(array, Py_NewRef(message.base)) < 0) {  // steals the reference, even when it fails
+    // The view keeps the feed alive through a capsule and not as its base: an agent that could reach the feed's own
+    // array through `batch.base` could read the future. numpy never makes a view on a capsule writable either.
+    PyObject* owner = PyCapsule_New(message.base, kFeedCapsule, release_feed);
+    if (owner == nullptr) {
+        Py_DECREF(array);
+        return nullptr;
+    }
+    Py_INCREF(message.base);
+    if (numpy.PyArray_SetBaseObject_(array, owner) < 0) {  // steals the reference, even when it fails
         Py_DECREF(array);
         return nullptr;
     }

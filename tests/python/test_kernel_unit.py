@@ -397,3 +397,27 @@ def test_a_generators_work_is_the_handlers() -> None:
     kernel.add_feed(source, bars(*range(10)), Bar)
     kernel.run()
     assert kernel.stats()["sink"]["p50_ns"] > 100_000
+
+
+@pytest.mark.parametrize("mode", ["slice", "join"])
+def test_a_batch_is_no_way_to_the_rest_of_its_feed(mode):
+    rows = np.zeros(6, Bar.dtype)
+    rows["ts_ns"] = [1, 1, 2, 2, 3, 3]
+    rows["close"] = range(6)
+    seen = []
+
+    def look(message, ctx):
+        batch = message[0] if isinstance(message, list) else message
+        seen.append(batch["close"].tolist())
+        assert not isinstance(batch.base, np.ndarray)
+        assert not batch.flags.writeable
+        with pytest.raises(ValueError, match="cannot set WRITEABLE flag to True"):
+            batch.flags.writeable = True
+
+    kernel = Kernel()
+    feed = kernel.add_node("feed", None, rank=0)
+    eye = kernel.add_node("eye", look, rank=1, mode=mode)
+    kernel.subscribe(eye, feed)
+    kernel.add_feed(feed, rows, Bar)
+    kernel.run()
+    assert seen == [[0, 1], [2, 3], [4, 5]]

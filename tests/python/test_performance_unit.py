@@ -163,7 +163,7 @@ def dumb_follow(closes: np.ndarray, targets: dict[int, np.ndarray], first: int, 
                 for i, q in trades:
                     shares[i] += q * scale
                     cash -= q * scale * last[i] + abs(q) * scale * last[i] * cost_bps / 1e4
-            pending = None
+            pending = np.where(np.isnan(closes[t]), pending, np.nan)  # what had no bar waits
         equity.append(float(cash + shares @ last))
         if t in targets:
             goal = np.nan_to_num(targets[t]) * equity[-1]
@@ -239,3 +239,29 @@ def test_altering_the_future_leaves_the_past_of_benchmarks_bit_identical(cut: in
     assert all(decided[0][session].tobytes() == decided[1][session].tobytes() for session in range(cut - 3, cut))
     held = rules.buy_and_hold(closes, tradable, first=252), rules.buy_and_hold(altered, other, first=252)
     assert held[0].equity[: cut - 252].tobytes() == held[1].equity[: cut - 252].tobytes()
+
+
+def test_a_benchmark_waits_for_a_price_that_can_be_traded():
+    from fastmas.risk.benchmarks import follow
+
+    closes = np.array([[10.0, 20.0], [10.0, 20.0], [10.0, 25.0], [10.0, 25.0]])
+    tradable = np.array([[True, True], [True, False], [True, True], [True, True]])
+    goal = {0: np.array([0.0, 1.0])}
+    track = follow(closes, goal, cost_bps=0.0, tradable=tradable)
+    assert track.traded.tolist() == [0.0, 0.0, 1.0, 0.0]  # at 25, the first close that could be traded
+    assert track.equity.tolist() == [1.0, 1.0, 1.0, 1.0]
+    assert follow(closes, goal, cost_bps=0.0).equity.tolist() == [1.0, 1.0, 1.25, 1.25]
+    never = np.array([[True, True], [True, False], [True, False], [True, False]])
+    assert follow(closes, goal, cost_bps=0.0, tradable=never).traded.tolist() == [0.0] * 4
+    with pytest.raises(ConfigError, match=r"tradable must have the shape of closes, \(4, 2\), got \(4,\)"):
+        follow(closes, goal, tradable=np.ones(4, dtype=bool))
+
+
+def test_an_order_of_a_benchmark_is_given_up_at_the_next_decision():
+    from fastmas.risk.benchmarks import follow
+
+    closes = np.full((5, 2), 10.0)
+    tradable = np.array([[True, True], [True, False], [True, False], [True, True], [True, True]])
+    track = follow(closes, {0: np.array([0.0, 1.0]), 2: np.array([1.0, 0.0])}, cost_bps=0.0, tradable=tradable)
+    assert track.weights[-1].tolist() == [1.0, 0.0]
+    assert track.traded.tolist() == [0.0, 0.0, 0.0, 1.0, 0.0]

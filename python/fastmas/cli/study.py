@@ -76,7 +76,7 @@ class _Curve:
         """Figures of the returns from session `start` to `stop`."""
         equity = self.equity[start:stop]
         figures = performance(equity[1:] / equity[:-1] - 1.0)
-        years = (len(equity) - 1) / SESSIONS_A_YEAR
+        years = len(equity) / SESSIONS_A_YEAR
         traded, costs = self.traded[start:stop], self.costs[start:stop]
         return Line(
             name=self.name,
@@ -107,16 +107,17 @@ def _decades(curves: Sequence[_Curve], dates: NDArray[np.datetime64]) -> tuple[t
 
 def _tail_risk(report: Report, bars: Bars) -> tuple[tuple[TailRisk, ...], NDArray[np.int64], Floats]:
     """Yesterday's holdings against what they gained today, before costs and trades."""
-    closes = bars.closes
-    returns = np.full_like(closes, np.nan)
-    returns[1:] = closes[1:] / closes[:-1] - 1.0
+    known = ~np.isnan(bars.closes)
+    latest = np.maximum.accumulate(np.where(known, np.arange(len(known))[:, None], 0), axis=0)
+    closes = np.take_along_axis(bars.closes, latest, axis=0)  # a missing bar leaves a holding at its last price
+    returns = closes[1:] / closes[:-1] - 1.0
     micro = np.array([one.price_increment_micro * one.lot_size for one in report.instruments], dtype=np.float64)
     increments = np.array([one.price_increment for one in report.instruments])
     values = report.holdings * np.nan_to_num(closes) / increments * micro / report.equity_micro[:, None]
     found = []
     try:
         for name, decay in (("filtered by EWMA 0.94", 0.94), ("plain historical", None)):
-            test = backtest(returns, values, decay=decay)
+            test = backtest(returns, values[1:], decay=decay)
             found.append(
                 TailRisk(
                     name, test.var, test.es, test.breaches, test.expected, test.kupiec.statistic, test.kupiec.p_value
@@ -124,7 +125,7 @@ def _tail_risk(report: Report, bars: Bars) -> tuple[tuple[TailRisk, ...], NDArra
             )
     except ConfigError:  # too few sessions for a forecast with an outcome
         return (), np.zeros(0, dtype=np.int64), np.zeros(0)
-    return tuple(found), report.ts_ns[test.at + 1], test.pnl
+    return tuple(found), report.ts_ns[test.at + 2], test.pnl
 
 
 def _thetas(report: Report) -> dict[str, tuple[NDArray[np.int64], Floats]]:

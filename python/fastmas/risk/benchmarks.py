@@ -67,8 +67,18 @@ def first_sessions(dates: NDArray[np.datetime64]) -> Flags:
     return np.concatenate(([False], months[1:] != months[:-1]))
 
 
-def follow(closes: Floats, targets: Mapping[int, Floats], *, first: int = 0, cost_bps: float = 5.0) -> Track:
-    """Follow target weights: decided at close t, in shares at that close's prices, traded at close t + 1.
+def follow(
+    closes: Floats,
+    targets: Mapping[int, Floats],
+    *,
+    first: int = 0,
+    cost_bps: float = 5.0,
+    tradable: Flags | None = None,
+) -> Track:
+    """Follow target weights: decided at close t, in shares at that close's prices, traded at the next close.
+
+    What cannot be traded at that close waits, as an order at a venue rests: it is traded at the first close that can,
+    or given up at the next decision.
 
     Parameters
     ----------
@@ -81,6 +91,8 @@ def follow(closes: Floats, targets: Mapping[int, Floats], *, first: int = 0, cos
         The session to start at.
     cost_bps : float, default 5
         Of the value bought or sold, in hundredths of a per cent.
+    tradable : ndarray of bool, shape (T, N), optional
+        Where an order can fill; by default wherever there is a bar. Stale bars have prices and fill nothing.
     """
     closes = np.asarray(closes, np.float64)
     if closes.ndim != 2 or not 0 <= first < len(closes) - 1:
@@ -89,6 +101,9 @@ def follow(closes: Floats, targets: Mapping[int, Floats], *, first: int = 0, cos
         raise ConfigError(f"cost_bps must be in [0, 10000), got {cost_bps!r}")
     rate = cost_bps / 10_000.0
     present = ~np.isnan(closes)
+    if tradable is not None and np.shape(tradable) != closes.shape:
+        raise ConfigError(f"tradable must have the shape of closes, {closes.shape}, got {np.shape(tradable)}")
+    fillable = present if tradable is None else present & tradable
     latest = np.maximum.accumulate(np.where(present, np.arange(len(closes))[:, None], 0), axis=0)
     prices = np.nan_to_num(np.take_along_axis(closes, latest, axis=0), nan=0.0)
     count, width = len(closes) - first, closes.shape[1]
@@ -97,24 +112,33 @@ def follow(closes: Floats, targets: Mapping[int, Floats], *, first: int = 0, cos
     cash, shares = 1.0, np.zeros(width)
     start = first
     decisions = sorted(session for session in targets if first <= session < len(closes) - 1)
-    for decided in decisions:
+    for decided, given_up in zip(decisions, [*decisions[1:], len(closes) - 1], strict=True):
         # Value what is held up to the close that fills the orders decided here, then trade at it.
         _hold(prices, shares, cash, start, decided + 1, first, equity, weights)
         goal = np.where(prices[decided] > 0.0, np.nan_to_num(targets[decided]), 0.0) * equity[decided - first]
         wanted = np.divide(goal, prices[decided], out=np.zeros(width), where=prices[decided] > 0.0)
-        fill = decided + 1
-        trade = np.where(present[fill], wanted - shares, 0.0)
-        sold, bought = float(-np.minimum(trade, 0.0) @ prices[fill]), float(np.maximum(trade, 0.0) @ prices[fill])
-        affordable = cash + sold * (1.0 - rate)
-        if bought > 0.0 and affordable < bought * (1.0 + rate):
-            trade = np.where(trade > 0.0, trade * max(0.0, affordable) / (bought * (1.0 + rate)), trade)
-        value = float(np.abs(trade) @ prices[fill])
-        traded[fill - first], cost[fill - first] = value, value * rate
-        cash -= float(trade @ prices[fill]) + value * rate
-        shares = shares + trade
-        start = fill
+        start = decided + 1
+        for fill, due in _fills(fillable[start : given_up + 1], start):
+            _hold(prices, shares, cash, start, fill, first, equity, weights)
+            trade = np.where(due, wanted - shares, 0.0)
+            sold, bought = float(-np.minimum(trade, 0.0) @ prices[fill]), float(np.maximum(trade, 0.0) @ prices[fill])
+            affordable = cash + sold * (1.0 - rate)
+            if bought > 0.0 and affordable < bought * (1.0 + rate):
+                trade = np.where(trade > 0.0, trade * max(0.0, affordable) / (bought * (1.0 + rate)), trade)
+            value = float(np.abs(trade) @ prices[fill])
+            traded[fill - first], cost[fill - first] = value, value * rate
+            cash -= float(trade @ prices[fill]) + value * rate
+            shares = shares + trade
+            start = fill
     _hold(prices, shares, cash, start, len(closes), first, equity, weights)
     return Track(first, equity, equity[1:] / equity[:-1] - 1.0, traded, cost, weights)
+
+
+def _fills(fillable: Flags, start: int) -> list[tuple[int, Flags]]:
+    """Sessions at which orders sent before `start` fill, and which: each instrument at the first that can."""
+    ever = fillable.any(axis=0)
+    at = np.argmax(fillable, axis=0)
+    return [(start + int(row), ever & (at == row)) for row in np.unique(at[ever])]
 
 
 def _hold(
@@ -133,7 +157,7 @@ def _equal(tradable: Flags) -> Floats:
 
 def buy_and_hold(closes: Floats, tradable: Flags, *, first: int = 0, cost_bps: float = 5.0) -> Track:
     """Equal weights of what is tradable at `first`, bought at the next close and never touched again."""
-    return follow(closes, {first: _equal(tradable[first])}, first=first, cost_bps=cost_bps)
+    return follow(closes, {first: _equal(tradable[first])}, first=first, cost_bps=cost_bps, tradable=tradable)
 
 
 def _decisions(dates: NDArray[np.datetime64], first: int) -> list[int]:
@@ -145,7 +169,7 @@ def equal_weight(
 ) -> Track:
     """Equal weights of what is tradable, at `first` and on the first session of each month."""
     targets = {session: _equal(tradable[session]) for session in _decisions(dates, first)}
-    return follow(closes, targets, first=first, cost_bps=cost_bps)
+    return follow(closes, targets, first=first, cost_bps=cost_bps, tradable=tradable)
 
 
 def volatility_targeted(
@@ -168,7 +192,7 @@ def volatility_targeted(
         Sessions up to and including the one decided at.
     """
     targets = volatility_weights(closes, tradable, _decisions(dates, first), target=target, window=window)
-    return follow(closes, targets, first=first, cost_bps=cost_bps)
+    return follow(closes, targets, first=first, cost_bps=cost_bps, tradable=tradable)
 
 
 def volatility_weights(
