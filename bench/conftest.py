@@ -54,7 +54,7 @@ def machine() -> dict[str, Any]:
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else [],
         "governor": governor.read_text().strip() if governor.is_file() else "",
         "compiler": compiler(),
-        "interpreter_flags": sysconfig.get_config_var("CONFIG_ARGS") or "",
+        "optimised": "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or ""),
         "free_threaded": bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
         "versions": {name: version_of(name) for name in ("fastmas", "numpy", "pytest-benchmark")},
         "python": sys.version.split()[0],
