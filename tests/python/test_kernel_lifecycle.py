@@ -129,19 +129,21 @@ def test_nothing_is_leaked(fail: bool) -> None:
         one_life(fail)
     gc.collect()
     references = [sys.getrefcount(one) for one in watched]
+    # Free lists keep what they are given, up to a bound: the first thousand lives fill them. What is kept after that is
+    # a leak; the smallest object, once a life, would be 48,000 bytes.
     tracemalloc.start()
-    for _ in range(30):
+    for _ in range(1_000):
         one_life(fail)
     gc.collect()
     before = tracemalloc.get_traced_memory()[0]
-    for _ in range(300):
+    for _ in range(1_000):
         one_life(fail)
     gc.collect()
     grown = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     after = [sys.getrefcount(one) for one in watched]
-    assert max(abs(a - b) for a, b in zip(references, after, strict=True)) < 30, (references, after)
-    assert grown < 30_000, f"{grown} bytes more after 300 kernels"
+    assert max(abs(a - b) for a, b in zip(references, after, strict=True)) < 100, (references, after)
+    assert grown < 24_000, f"{grown} bytes more after 1,000 kernels"
 
 
 def test_messages_are_let_go_once_everybody_has_got_them() -> None:

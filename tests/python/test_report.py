@@ -69,7 +69,7 @@ def line(name, **changes):
 
 def made(sessions=40, **changes):
     """A study with something in every table and plot."""
-    days = np.datetime64("2001-01-02") + np.arange(sessions)
+    days = np.datetime64("2001-01-02") + np.arange(sessions).astype("timedelta64[D]")
 
     ts_ns = days.astype("datetime64[ns]").astype(np.int64)
     stream = np.random.Generator(np.random.PCG64(1))

@@ -29,9 +29,11 @@ SAMPLE_CAVEATS = (
     "Prices are total-return (dividends and splits adjusted), so dividends are never credited again; an index is "
     "quoted without.",
     "Cash earns nothing, for the run and for every benchmark.",
-    "Some settings of the default agents (tilt, decay of the volatility, odds of momentum) were chosen on this "
-    "very sample.",
     "This shows machinery, not skill: nothing here is evidence that the strategy would earn money.",
+)
+HINDSIGHT_CAVEAT = (
+    "Some settings of the default agents (tilt, decay of the volatility, odds of momentum) were chosen on this very "
+    "sample."
 )
 OWN_DATA_CAVEATS = (
     "Whether these prices contain dividends, splits and dead companies is the data's to say; results are only as good.",
@@ -153,6 +155,12 @@ def _notes(settings: Settings, report: Report, drill: Drill | None, tail_risk: t
     return tuple(notes)
 
 
+def _caveats(settings: Settings) -> tuple[str, ...]:
+    if settings.data is not None:
+        return OWN_DATA_CAVEATS
+    return (*SAMPLE_CAVEATS[:-1], HINDSIGHT_CAVEAT, SAMPLE_CAVEATS[-1]) if settings.is_main_job else SAMPLE_CAVEATS
+
+
 def build_study(
     settings: Settings,
     bars: Bars,
@@ -214,6 +222,6 @@ def build_study(
         notes=_notes(settings, report, drill, tail_risk),
         messages_per_decision=report.messages_per_decision.astype(np.float64),
         drill=drill,
-        caveats=SAMPLE_CAVEATS if settings.data is None else OWN_DATA_CAVEATS,
+        caveats=_caveats(settings),
         problems=tuple(str(problem) for problem in bars.problems),
     )

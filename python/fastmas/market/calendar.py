@@ -43,7 +43,7 @@ class SessionCalendar(Protocol):
 
 def _weekdays(first: date, last: date, weekdays: tuple[int, ...]) -> Days:
     """The days from `first` to `last` that fall on these weekdays, Monday being 0."""
-    days = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + 1)
+    days = np.arange(np.datetime64(first, "D"), np.datetime64(last, "D") + np.timedelta64(1, "D"))
     return days[np.isin((days.astype(np.int64) + 3) % 7, weekdays)]  # 1970-01-01 was a Thursday
 
 
