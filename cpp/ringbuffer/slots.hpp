@@ -27,6 +27,7 @@ struct RingShape {
 // Zeroed, line-aligned memory, touched once so that the first lap of a ring meets no page fault.
 class Block {
   public:
+    Block() noexcept = default;
     explicit Block(std::size_t bytes);
     std::byte* data() const noexcept { return data_.get(); }
 
@@ -72,9 +73,14 @@ class Slots {
         if (all != before_wrap) Memory::read(out + before_wrap, base_, all - before_wrap);
     }
 
+    // How many of `count` records from `first` on lie one after the other.
+    std::int64_t before_wrap(Sequence first, std::int64_t count) const noexcept {
+        return std::min(count, capacity() - (first & mask_));
+    }
+
   private:
     std::size_t bytes_before_wrap(Sequence first, std::int64_t count) const noexcept {
-        return static_cast<std::size_t>(std::min(count, capacity() - (first & mask_))) * slot_bytes_;
+        return static_cast<std::size_t>(before_wrap(first, count)) * slot_bytes_;
     }
 
     std::byte* base_;

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <type_traits>
+#include <utility>
 
 #include "ringbuffer/sequence.hpp"
 #include "ringbuffer/slots.hpp"
@@ -40,13 +42,28 @@ struct SpscControl {
 template <class Memory = HardwareMemory>
 class SpscRing {
   public:
-    explicit SpscRing(RingShape shape)
-        : block_(sizeof(Control) + shape.bytes()),
-          control_(new (block_.data()) Control),
-          slots_(block_.data() + sizeof(Control), shape) {}
+    // Room for `count` records, or `count` records, in place and without a gap.
+    struct Claim {
+        std::byte* records;
+        std::int64_t count;
+    };
+    struct Peek {
+        const std::byte* records;
+        std::int64_t count;
+    };
+
+    static std::size_t body_bytes(RingShape shape) noexcept { return sizeof(Control) + shape.bytes(); }
+    // Lays an empty ring down in zeroed memory that starts on a line.
+    static void format(std::byte* body, RingShape) noexcept { new (body) Control; }
+
+    // A ring of this process.
+    explicit SpscRing(RingShape shape) : SpscRing(Block(body_bytes(shape)), shape) {}
+    // A view of a ring that format() laid down and that outlives it: shared memory. Owns nothing, changes nothing.
+    SpscRing(std::byte* body, RingShape shape) noexcept
+        : control_(std::launder(reinterpret_cast<Control*>(body))), slots_(body + sizeof(Control), shape) {}
     SpscRing(const SpscRing&) = delete;
     SpscRing& operator=(const SpscRing&) = delete;
-    ~SpscRing() { control_->~Control(); }
+    ~SpscRing() = default;
 
     std::int64_t capacity() const noexcept { return slots_.capacity(); }
     std::size_t slot_bytes() const noexcept { return slots_.slot_bytes(); }
@@ -56,8 +73,9 @@ class SpscRing {
     bool try_push(const std::byte* record) noexcept {
         auto& own = control_->producer;
         if (own.next - own.seen >= capacity() && refreshed_room() == 0) return false;
+        Memory::kill_point("push: room seen");
         slots_.write_one(own.next, record);
-        publish(own.next + 1);
+        publish(1);
         return true;
     }
 
@@ -68,9 +86,40 @@ class SpscRing {
         if (fits < count) fits = refreshed_room();
         const std::int64_t taken = std::min(count, fits);
         if (taken <= 0) return 0;
+        Memory::kill_point("push_many: room seen");
         slots_.write_many(own.next, records, taken);
-        publish(own.next + taken);
+        publish(taken);
         return taken;
+    }
+
+    // Room for up to `count` records to be written in place, less where the ring wraps or is nearly full; none when it
+    // is full. Nothing is published: a claim that is given up needs no call.
+    Claim claim(std::int64_t count) noexcept {
+        auto& own = control_->producer;
+        std::int64_t fits = capacity() - (own.next - own.seen);
+        if (fits < count) fits = refreshed_room();
+        const std::int64_t taken = slots_.before_wrap(own.next, std::min(count, fits));
+        if (taken <= 0) return {nullptr, 0};
+        return {slots_.at(own.next), taken};
+    }
+
+    // Publishes the first `count` records of the last claim.
+    void publish(std::int64_t count) noexcept {
+        const Sequence next = control_->producer.next + count;
+        Memory::kill_point("push: written");
+        // [S1 release] pairs with [S1 acquire] in refreshed_available(): who sees the index sees the records below it.
+        // Linearization point of a push.
+        control_->published.store(next, std::memory_order_release);
+        Memory::kill_point("push: published");
+        control_->producer.next = next;
+    }
+
+    // Takes the role over from a producer that is gone, wherever it was: what it had not published never was. The
+    // hand-over (the role's lock) has to order what it did before this.
+    void resume_producer() noexcept {
+        // [S5 relaxed] only the producer writes it, and the hand-over orders the last one's stores
+        control_->producer.next = control_->published.load(std::memory_order_relaxed);
+        refreshed_room();
     }
 
     // How many records fit now; more may fit later, never fewer.
@@ -81,8 +130,9 @@ class SpscRing {
     bool try_pop(std::byte* out) noexcept {
         auto& own = control_->consumer;
         if (own.next == own.seen && refreshed_available() == 0) return false;
+        Memory::kill_point("pop: record seen");
         slots_.read_one(own.next, out);
-        give_back(own.next + 1);
+        give_back(1);
         return true;
     }
 
@@ -93,9 +143,40 @@ class SpscRing {
         if (there < max) there = refreshed_available();
         const std::int64_t taken = std::min(max, there);
         if (taken <= 0) return 0;
+        Memory::kill_point("pop_many: records seen");
         slots_.read_many(own.next, out, taken);
-        give_back(own.next + taken);
+        give_back(taken);
         return taken;
+    }
+
+    // Up to `max` of the oldest records in place, fewer where the ring wraps; they stay valid and unchanged until they
+    // are given back.
+    Peek peek(std::int64_t max) noexcept {
+        auto& own = control_->consumer;
+        std::int64_t there = own.seen - own.next;
+        if (there < max) there = refreshed_available();
+        const std::int64_t taken = slots_.before_wrap(own.next, std::min(max, there));
+        if (taken <= 0) return {nullptr, 0};
+        return {slots_.at(own.next), taken};
+    }
+
+    // Gives the slots of the first `count` records that peek() showed back to the producer.
+    void give_back(std::int64_t count) noexcept {
+        const Sequence next = control_->consumer.next + count;
+        Memory::kill_point("pop: read");
+        // [S2 release] pairs with [S2 acquire] in refreshed_room(): our reads of a slot end before it is overwritten.
+        // Linearization point of a pop.
+        control_->consumed.store(next, std::memory_order_release);
+        Memory::kill_point("pop: given back");
+        control_->consumer.next = next;
+    }
+
+    // Takes the role over from a consumer that is gone, wherever it was: goes on after the last record that it gave
+    // back, so nothing comes twice. The hand-over has to order what it did before this.
+    void resume_consumer() noexcept {
+        // [S6 relaxed] only the consumer writes it, and the hand-over orders the last one's stores
+        control_->consumer.next = control_->consumed.load(std::memory_order_relaxed);
+        refreshed_available();
     }
 
     // How many records can be popped now; more may come, never fewer.
@@ -112,7 +193,7 @@ class SpscRing {
     Sequence next_to_pop() const noexcept { return control_->consumer.next; }
 
     // Gives the slot that front() showed back to the producer; only after front() gave a record.
-    void pop_front() noexcept { give_back(control_->consumer.next + 1); }
+    void pop_front() noexcept { give_back(1); }
 
     // ---- any thread: what was true a moment ago
 
@@ -133,20 +214,6 @@ class SpscRing {
   private:
     using Control = SpscControl<Memory>;
 
-    void publish(Sequence next) noexcept {
-        control_->producer.next = next;
-        // [S1 release] pairs with [S1 acquire] in refreshed_available(): who sees the index sees the records below it.
-        // Linearization point of a push.
-        control_->published.store(next, std::memory_order_release);
-    }
-
-    void give_back(Sequence next) noexcept {
-        control_->consumer.next = next;
-        // [S2 release] pairs with [S2 acquire] in refreshed_room(): our reads of a slot end before it is overwritten.
-        // Linearization point of a pop.
-        control_->consumed.store(next, std::memory_order_release);
-    }
-
     std::int64_t refreshed_room() noexcept {
         auto& own = control_->producer;
         // [S2 acquire] pairs with [S2 release] in give_back(): the consumer is done with every slot below it.
@@ -161,9 +228,19 @@ class SpscRing {
         return own.seen - own.next;
     }
 
-    Block block_;
+    SpscRing(Block&& block, RingShape shape) noexcept : SpscRing(formatted(block, shape), shape) {
+        block_ = std::move(block);
+    }
+    static std::byte* formatted(Block& block, RingShape shape) noexcept {
+        format(block.data(), shape);
+        return block.data();
+    }
+
+    Block block_;  // of a ring that owns its memory
     Control* control_;
     Slots<Memory> slots_;
+
+    static_assert(std::is_trivially_destructible_v<Control>, "nobody ends the life of a ring in shared memory");
 };
 
 static_assert(sizeof(SpscControl<HardwareMemory>) == 4 * kLineBytes, "each index on a line of its own");

@@ -152,6 +152,96 @@ TEST(sizes_seen_by_a_third_thread_are_possible_ones) {
            }));
 }
 
+TEST(claims_and_peeks_are_ordered_like_pushes_and_pops) {
+    report("claims, peeks", explore([](Execution& execution) {
+               Ring ring(RingShape::checked(2, 8));
+               std::int64_t accepted = 0;
+               std::vector<std::int64_t> got;
+               execution.thread([&] {
+                   for (int i = 0; i < 3; ++i) {
+                       const auto claim = ring.claim(2);
+                       for (std::int64_t k = 0; k < claim.count; ++k) {
+                           const std::int64_t value = value_of(accepted++);
+                           ModelMemory::write(claim.records + 8 * k, reinterpret_cast<const std::byte*>(&value), 8);
+                       }
+                       ring.publish(claim.count);
+                   }
+               });
+               execution.thread([&] {
+                   for (int i = 0; i < 3; ++i) {
+                       const auto peek = ring.peek(2);
+                       for (std::int64_t k = 0; k < peek.count; ++k) {
+                           std::int64_t value = 0;
+                           ModelMemory::read(reinterpret_cast<std::byte*>(&value), peek.records + 8 * k, 8);
+                           got.push_back(value);
+                       }
+                       ring.give_back(peek.count);
+                   }
+               });
+               execution.run();
+               check_all(ring, accepted, got);
+           }));
+}
+
+// A second thread takes a role over when the first one is done; the flag stands for the role's lock.
+TEST(roles_that_change_hands) {
+    report("a producer replaced", explore([](Execution& execution) {
+               Ring ring(RingShape::checked(2, 8));
+               ModelAtom<std::int64_t> gone(0);
+               std::int64_t accepted = 0;
+               std::vector<std::int64_t> got;
+               execution.thread([&] {
+                   for (int i = 0; i < 2; ++i)
+                       if (push(ring, value_of(accepted))) ++accepted;
+                   gone.store(1, std::memory_order_release);
+               });
+               execution.thread([&] {
+                   if (gone.load(std::memory_order_acquire) == 0) return;
+                   ring.resume_producer();
+                   if (push(ring, value_of(accepted))) ++accepted;
+               });
+               execution.thread([&] {
+                   std::byte record[8];
+                   for (int i = 0; i < 2; ++i) {
+                       if (!ring.try_pop(record)) continue;
+                       std::int64_t value = 0;
+                       std::memcpy(&value, record, 8);
+                       got.push_back(value);
+                   }
+               });
+               execution.run();
+               check_all(ring, accepted, got);
+           }));
+    report("a consumer replaced", explore([](Execution& execution) {
+               Ring ring(RingShape::checked(2, 8));
+               ModelAtom<std::int64_t> gone(0);
+               std::int64_t accepted = 0;
+               std::vector<std::int64_t> got;
+               const auto pop = [&] {
+                   std::byte record[8];
+                   if (!ring.try_pop(record)) return;
+                   std::int64_t value = 0;
+                   std::memcpy(&value, record, 8);
+                   got.push_back(value);
+               };
+               execution.thread([&] {
+                   for (int i = 0; i < 3; ++i)
+                       if (push(ring, value_of(accepted))) ++accepted;
+               });
+               execution.thread([&] {
+                   pop();
+                   gone.store(1, std::memory_order_release);
+               });
+               execution.thread([&] {
+                   if (gone.load(std::memory_order_acquire) == 0) return;
+                   ring.resume_consumer();
+                   pop();
+               });
+               execution.run();
+               check_all(ring, accepted, got);
+           }));
+}
+
 // ---- the model itself: it must see what it is there to see
 
 namespace {
