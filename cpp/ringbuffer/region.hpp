@@ -1,11 +1,16 @@
-// The memory of a ring, the same in a process and between processes: a header that says what it is, a word for each side
-// to sleep on, a table of who holds which role, the control block of the ring's kind, the slots. No pointers.
+// The memory of a ring, the same in a process and between processes: a header that says what it is, a word for each
+// side to sleep on, a table of who holds which role, the control block of the ring's kind, the slots. No pointers.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
 
 #include "ringbuffer/sequence.hpp"
 #include "ringbuffer/slots.hpp"
@@ -39,9 +44,7 @@ struct Role {
     static constexpr Role producer(std::int32_t index) noexcept { return {index}; }
     static constexpr Role consumer(std::int32_t index) noexcept { return {kMaxProducers + index}; }
     constexpr Side side() const noexcept { return place < kMaxProducers ? Side::producer : Side::consumer; }
-    constexpr std::int32_t index() const noexcept {
-        return side() == Side::producer ? place : place - kMaxProducers;
-    }
+    constexpr std::int32_t index() const noexcept { return side() == Side::producer ? place : place - kMaxProducers; }
     friend constexpr bool operator==(Role, Role) noexcept = default;
 };
 
@@ -64,7 +67,7 @@ struct RegionHeader {
     static constexpr std::uint32_t kVersion = 1;
     static constexpr std::size_t kDtypeBytes = 3072;
 
-    std::uint64_t magic = 0;        // written last: a region without it is still being made, or was never finished
+    std::uint64_t magic = 0;  // written last: a region without it is still being made, or was never finished
     std::uint32_t version = 0;
     std::uint32_t header_bytes = 0;
     std::uint64_t layout_hash = 0;  // of everything that two builds must agree on to share memory; layout_hash() below
@@ -83,5 +86,57 @@ struct RegionHeader {
     alignas(kLineBytes) std::array<RoleEntry, kRoles> roles{};
 };
 static_assert(sizeof(RegionHeader) % kLineBytes == 0, "the control block that follows is aligned");
+
+// A shared ring cannot be had as asked. The text says the rule, both sides of a mismatch and the cure.
+struct SegmentError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+struct SegmentBusy : SegmentError {  // the name or the role is taken; names the pid
+    using SegmentError::SegmentError;
+};
+struct SegmentGone : SegmentError {  // there is no ring of that name
+    using SegmentError::SegmentError;
+};
+
+// What a region is: what create() lays down and attach() finds.
+struct RegionSpec {
+    RingKind kind{};
+    SlotLayout slots = SlotLayout::contiguous;
+    Overflow overflow = Overflow::refuse;
+    RingShape shape{};
+    std::int64_t max_lag_records = 0;
+    std::string dtype;  // text; compared byte for byte
+
+    // Throws base::ConfigError when no ring can be like that.
+    void check() const;
+    std::size_t body_bytes() const;    // the kind's control block, slots
+    std::size_t region_bytes() const;  // header and body
+    // Throws SegmentError naming both when the ring's records are of another dtype.
+    void require_dtype(std::string_view wanted, std::string_view name) const;
+};
+
+// What stands behind the header; throws base::ConfigError when this kind has no such layout. One line for each ring.
+std::size_t body_bytes(RingKind kind, SlotLayout slots, RingShape shape);
+
+// Changes with everything that two builds must agree on to share memory: offsets, sizes and numbers.
+std::uint64_t layout_hash();
+
+// Lays down a header in zeroed memory, all but the magic word; then the kind's control block is laid down behind it;
+// then finish_header() makes it a region.
+RegionHeader& write_header(std::byte* region, const RegionSpec& spec);
+void finish_header(RegionHeader& header) noexcept;
+
+// What the first bytes of a file say that it is. `foreign` is not ours to touch.
+enum class RegionState { complete, unfinished, foreign };
+RegionState state_of_region(std::span<const std::byte> head) noexcept;
+
+// The spec that a header claims, with every number checked before it is used: the bytes may be anything. `head` is the
+// first min(sizeof(RegionHeader), file_bytes) bytes of a file; it is read once and never again. Throws SegmentError
+// that names both sides of the first thing that does not fit.
+RegionSpec read_header(std::span<const std::byte> head, std::uint64_t file_bytes, std::string_view name,
+                       std::optional<RingKind> expected = std::nullopt);
+
+std::string_view kind_text(RingKind kind) noexcept;  // "spsc", ...
+std::string role_text(Role role);                    // "producer 0", ...
 
 }  // namespace fastmas::ringbuffer

@@ -25,9 +25,8 @@ class WakePoint {
     using Ticket = std::uint32_t;
 
     Ticket prepare() noexcept {
-        // [W2 acquire] pairs with [W2 release] in notify(): a ticket from before a wake-up is stale, one from after it
-        // comes with the flag cleared.
-        const Ticket ticket = epoch_.load(std::memory_order_acquire);
+        // [W2 relaxed] [W1] orders it: a wake-up that our flag causes comes after it, so the ticket is stale then.
+        const Ticket ticket = epoch_.load(std::memory_order_relaxed);
         // [W1 acq_rel] pairs with [W1 acq_rel] in notify(): read-modify-writes of one word have one order, so either
         // the notifier sees the flag, or our next look at the ring sees the notifier's change.
         flag_.exchange(1, std::memory_order_acq_rel);
@@ -52,7 +51,7 @@ class WakePoint {
         // [W3 relaxed] the lock orders it
         if (flag_.load(std::memory_order_relaxed) == 0) [[likely]]
             return;
-        flag_.exchange(0, std::memory_order_acq_rel);  // [W1 acq_rel] pairs with [W1 acq_rel] in prepare()
+        flag_.store(0, std::memory_order_relaxed);  // [W3 relaxed] the lock orders it
         wake(false);
     }
 
@@ -65,8 +64,8 @@ class WakePoint {
     using Atom = typename Memory::template Atom<T>;
 
     void wake(bool shared) noexcept {
-        // [W2 release] pairs with [W2 acquire] in prepare()
-        epoch_.fetch_add(1, std::memory_order_release);
+        // [W2 relaxed] the sleeper looks at the ring again, which has orders of its own
+        epoch_.fetch_add(1, std::memory_order_relaxed);
         futex_wake_all(epoch_, shared);
     }
 

@@ -308,6 +308,14 @@ class ModelAtom {
         });
         return static_cast<T>(read);
     }
+    T exchange(T desired, std::memory_order order) {
+        std::int64_t read = 0;
+        Execution::current()->modify(id_, read, order, order, [desired](std::int64_t, std::int64_t& value) {
+            value = static_cast<std::int64_t>(desired);
+            return true;
+        });
+        return static_cast<T>(read);
+    }
     bool compare_exchange_strong(T& expected, T desired, std::memory_order success, std::memory_order failure) {
         std::int64_t read = 0;
         const bool done =

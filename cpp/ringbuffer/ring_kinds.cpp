@@ -1,0 +1,20 @@
+// Which rings there are in regions, and how large each is. A new ring adds its line here, and nothing else of the
+// region, the segment or the lists has to know it.
+#include <string>
+
+#include "base/errors.hpp"
+#include "ringbuffer/broadcast_ring.hpp"
+#include "ringbuffer/region.hpp"
+#include "ringbuffer/spsc_ring.hpp"
+
+namespace fastmas::ringbuffer {
+
+std::size_t body_bytes(RingKind kind, SlotLayout slots, RingShape shape) {
+    const bool contiguous = slots == SlotLayout::contiguous;
+    if (kind == RingKind::spsc && contiguous) return sizeof(SpscControl<HardwareMemory>) + shape.bytes();
+    if (kind == RingKind::broadcast && contiguous) return sizeof(BroadcastControl<HardwareMemory>) + shape.bytes();
+    throw base::ConfigError("a shared " + std::string(kind_text(kind)) + " ring cannot have " +
+                            (contiguous ? "contiguous" : "sequenced") + " slots; take the other layout");
+}
+
+}  // namespace fastmas::ringbuffer
