@@ -4,6 +4,8 @@
 
 #include "base/errors.hpp"
 #include "ringbuffer/broadcast_ring.hpp"
+#include "ringbuffer/mpmc_ring.hpp"
+#include "ringbuffer/mpsc_ring.hpp"
 #include "ringbuffer/region.hpp"
 #include "ringbuffer/spsc_ring.hpp"
 
@@ -13,6 +15,8 @@ std::size_t body_bytes(RingKind kind, SlotLayout slots, RingShape shape) {
     const bool contiguous = slots == SlotLayout::contiguous;
     if (kind == RingKind::spsc && contiguous) return sizeof(SpscControl<HardwareMemory>) + shape.bytes();
     if (kind == RingKind::broadcast && contiguous) return sizeof(BroadcastControl<HardwareMemory>) + shape.bytes();
+    if (kind == RingKind::mpsc && !contiguous) return MpscRing<>::body_bytes(shape);
+    if (kind == RingKind::mpmc && !contiguous) return MpmcRing<>::body_bytes(shape);
     throw base::ConfigError("a shared " + std::string(kind_text(kind)) + " ring cannot have " +
                             (contiguous ? "contiguous" : "sequenced") + " slots; take the other layout");
 }

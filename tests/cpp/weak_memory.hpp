@@ -6,7 +6,8 @@
 // it may still read) and a vector clock. A release store carries its thread's view and clock; an acquire load takes
 // over those of the store it reads; relaxed ones carry and take nothing. A read-modify-write reads the newest store and
 // continues its release sequence. Slots are plain memory: two accesses to a byte that no clock orders, one of them a
-// write, are reported as a data race. Not modelled: loads that read from the future, and sequential consistency, which
+// write, are reported as a data race. A thread may be mortal: at each kill point it may then stop for ever, which is an
+// alternative to try like any other; its heir starts when it does, knowing all that it did. Not modelled: loads that read from the future, and sequential consistency, which
 // is refused (the rings use none).
 #pragma once
 
@@ -27,6 +28,9 @@
 #include "base/prng.hpp"
 #include "check.hpp"
 
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#endif
 #if defined(__SANITIZE_THREAD__)
 #include <sanitizer/tsan_interface.h>
 #endif
@@ -35,7 +39,7 @@ namespace fastmas::testing {
 
 using ThreadId = std::size_t;
 using AtomId = std::size_t;
-inline constexpr ThreadId kModelThreads = 4;  // 0 is the test itself, before and after the others
+inline constexpr ThreadId kModelThreads = 6;  // 0 is the test itself, before and after the others
 inline constexpr AtomId kModelAtoms = 72;     // a broadcast ring has 66
 using VectorClock = std::array<std::uint32_t, kModelThreads>;
 using View = std::array<std::uint16_t, kModelAtoms>;  // by atom: the oldest store that may still be read
@@ -63,16 +67,22 @@ class Execution {
     }
 
     // Bodies of the threads 1, 2, ..; they start when run() is called.
-    void thread(std::function<void()> body) { bodies_.push_back(std::move(body)); }
+    ThreadId thread(std::function<void()> body) { return add({std::move(body), false, 0}); }
+    // One that may stop at any kill point. Its frames are left as they are: they must own nothing.
+    ThreadId mortal(std::function<void()> body) { return add({std::move(body), true, 0}); }
+    // One that starts if `of` stops, and only then: as a kernel that tells of a death does, it shows the heir all that
+    // the dead thread did. `may_stop`: it is mortal itself.
+    ThreadId heir(ThreadId of, std::function<void()> body, bool may_stop = false) {
+        return add({std::move(body), may_stop, of});
+    }
 
     void run() {
-        const ThreadId count = bodies_.size();
-        CHECK(count < kModelThreads);
+        const ThreadId count = threads_.size();
         for (ThreadId t = 1; t <= count; ++t) {
             clocks_[t] = clocks_[0];
             views_[t] = views_[0];
             clocks_[t][t] = 1;
-            runnable_.insert(t);
+            if (threads_[t - 1].heir_of == 0) runnable_.insert(t);
             start_fiber(t);
         }
         while (!runnable_.empty()) {
@@ -138,6 +148,21 @@ class Execution {
         return true;
     }
 
+    // Where a mortal thread may end. The first option is to go on.
+    void kill_point() {
+        if (running_ == 0 || !threads_[running_ - 1].mortal || choose(2) == 0) return;
+        const ThreadId dead = running_;
+        fibers_[dead].abandoned = true;
+        runnable_.erase(dead);
+        for (ThreadId t = 1; t <= threads_.size(); ++t) {
+            if (threads_[t - 1].heir_of != dead) continue;
+            join(clocks_[t], clocks_[dead]);
+            join_views(views_[t], views_[dead]);
+            runnable_.insert(t);
+        }
+        switch_to(0);
+    }
+
     void plain_access(const std::byte* first, std::size_t bytes, bool write) {
         const ThreadId me = running_;
         for (std::size_t i = 0; i < bytes; i += 8) {
@@ -158,13 +183,25 @@ class Execution {
         VectorClock written{};
         VectorClock read{};
     };
+    struct Thread {
+        std::function<void()> body;
+        bool mortal;
+        ThreadId heir_of;  // 0: starts with the others
+    };
     struct Fiber {
         ucontext_t context;
         std::vector<char> stack;
+        bool abandoned;  // its thread stopped for ever in the execution before
 #if defined(__SANITIZE_THREAD__)
         void* tsan;  // zeroed, like the rest of fibers_
 #endif
     };
+
+    ThreadId add(Thread thread) {
+        threads_.push_back(std::move(thread));
+        CHECK(threads_.size() < kModelThreads);
+        return threads_.size();
+    }
 
     static bool acquires(std::memory_order order) {
         return order == std::memory_order_acquire || order == std::memory_order_acq_rel;
@@ -235,8 +272,9 @@ class Execution {
     // ThreadSanitizer wants each function that was entered to be left.
     void start_fiber(ThreadId t) {
         auto& fiber = fibers_[t];
-        if (!fiber.stack.empty()) return;
+        if (!fiber.stack.empty() && !fiber.abandoned) return;
         fiber.stack.resize(std::size_t{256} * 1024);
+        if (fiber.abandoned) forget(fiber);
         getcontext(&fiber.context);
         fiber.context.uc_stack.ss_sp = fiber.stack.data();
         fiber.context.uc_stack.ss_size = fiber.stack.size();
@@ -245,6 +283,17 @@ class Execution {
 #if defined(__SANITIZE_THREAD__)
         fiber.tsan = __tsan_create_fiber(0);
         fibers_[0].tsan = __tsan_get_current_fiber();
+#endif
+    }
+
+    // The stack of a thread that stopped for ever is used again from its start.
+    static void forget(Fiber& fiber) {
+        fiber.abandoned = false;
+#if defined(__SANITIZE_ADDRESS__)
+        __asan_unpoison_memory_region(fiber.stack.data(), fiber.stack.size());
+#endif
+#if defined(__SANITIZE_THREAD__)
+        __tsan_destroy_fiber(fiber.tsan);
 #endif
     }
 
@@ -265,7 +314,7 @@ class Execution {
         Execution& self = *current();
         const ThreadId me = self.running_;
         try {
-            self.bodies_[me - 1]();
+            self.threads_[me - 1].body();
         } catch (const Failure& failure) {
             self.fail(failure.text);
         }
@@ -277,7 +326,7 @@ class Execution {
     std::vector<Choice> choices_;
     int preemptions_left_;  // negative: no bound
     base::Prng* random_;
-    std::vector<std::function<void()>> bodies_;
+    std::vector<Thread> threads_;
     std::set<ThreadId> runnable_;
     ThreadId running_ = 0;
     std::vector<std::vector<Store>> atoms_;
@@ -345,7 +394,7 @@ struct ModelMemory {
         Execution::current()->plain_access(slot, bytes, false);
         std::memcpy(to, slot, bytes);
     }
-    static constexpr void kill_point(const char*) noexcept {}
+    static void kill_point(const char*) { Execution::current()->kill_point(); }
 };
 
 // A sanitizer makes each execution many times slower and sees nothing in them that the plain build does not: there only
