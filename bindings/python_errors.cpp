@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "base/errors.hpp"
+#include "ringbuffer/segment.hpp"
 
 namespace fastmas::bindings {
 
@@ -92,6 +93,12 @@ PyObject* raise_current_exception() noexcept {
         raise("ConfigError", "%s", error.what());
     } catch (const base::InvariantError& error) {
         raise("InvariantError", "%s", error.what());
+    } catch (const ringbuffer::SegmentBusy& error) {
+        raise("RingBusyError", "%s", error.what());
+    } catch (const ringbuffer::SegmentGone& error) {
+        raise("RingGoneError", "%s", error.what());
+    } catch (const ringbuffer::SegmentError& error) {
+        raise("ConfigError", "%s", error.what());
     } catch (const std::system_error& error) {
         if (PyObject* type = error_class("StorageError")) {
             PyObject* arguments = Py_BuildValue("(is)", error.code().value(), error.what());

@@ -107,4 +107,8 @@ void make_canonical(const RecordInfo& info, std::byte* rows, std::size_t count);
 // without an exception when there is none, or when several classes of different names share an equal dtype.
 PyTypeObject* record_type_of_dtype(PyObject* dtype);
 
+// The Record class of this name with an equal dtype. Borrowed; nullptr without an exception when there is none, or when
+// several modules have one.
+PyTypeObject* record_type_of_dtype(PyObject* dtype, const std::string& name);
+
 }  // namespace fastmas

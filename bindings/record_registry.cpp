@@ -35,7 +35,11 @@ void register_dtype(const RecordInfo& info) {
 
 }  // namespace record_detail
 
-PyTypeObject* record_type_of_dtype(PyObject* dtype) {
+namespace {
+
+// The one class with an equal dtype that `accept` takes and that still lives; the class of this very dtype before all.
+template <class Accept>
+PyTypeObject* find_class(PyObject* dtype, Accept&& accept) {
     namespace py = record_detail::py;
     using Found = PyTypeObject*;
     return record_detail::guarded<Found>(nullptr, [&]() -> Found {
@@ -52,12 +56,23 @@ PyTypeObject* record_type_of_dtype(PyObject* dtype) {
             const py::object cls = py::reinterpret_borrow<py::object>(reference)();
             if (cls.is_none()) continue;
             auto* type = reinterpret_cast<PyTypeObject*>(cls.ptr());
+            if (!accept(*record_info(type))) continue;
             if (record_info(type)->dtype == dtype) return type;
             equal = type;
             ++count;
         }
         return count == 1 ? equal : nullptr;
     });
+}
+
+}  // namespace
+
+PyTypeObject* record_type_of_dtype(PyObject* dtype) {
+    return find_class(dtype, [](const RecordInfo&) { return true; });
+}
+
+PyTypeObject* record_type_of_dtype(PyObject* dtype, const std::string& name) {
+    return find_class(dtype, [&](const RecordInfo& info) { return info.name == name; });
 }
 
 }  // namespace fastmas

@@ -1,5 +1,6 @@
 #include "base/errors.hpp"
 #include "bindings.hpp"
+#include "ringbuffer/segment.hpp"
 
 namespace fastmas::bindings {
 namespace {
@@ -20,6 +21,12 @@ void register_errors() {
             raise_as("ConfigError", error.what());
         } catch (const base::InvariantError& error) {
             raise_as("InvariantError", error.what());
+        } catch (const ringbuffer::SegmentBusy& error) {
+            raise_as("RingBusyError", error.what());
+        } catch (const ringbuffer::SegmentGone& error) {
+            raise_as("RingGoneError", error.what());
+        } catch (const ringbuffer::SegmentError& error) {
+            raise_as("ConfigError", error.what());
         }
     });
 }

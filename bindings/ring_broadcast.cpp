@@ -61,7 +61,7 @@ PyObject* try_publish(PyObject* self, PyObject* record) {
     RecordBytes bytes;
     if (!bytes.read(state.format, record)) return nullptr;
     if (!state.ring.try_publish(bytes.data())) Py_RETURN_FALSE;
-    state.readable.notify();
+    state.notify_readable();
     Py_RETURN_TRUE;
 }
 
@@ -89,11 +89,14 @@ PyObject* publish(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObj
     if (!match_arguments(parameters, args, nargs, kwnames, given) || !bytes.read(state.format, given[0]) ||
         !patience.read(given[1], true))
         return nullptr;
-    const Attempt outcome = wait_for(state.writable, patience, [&] {
-        if (!state.ring.try_publish(bytes.data())) return Attempt::again;
-        state.readable.notify();
-        return Attempt::done;
-    });
+    const Attempt outcome = wait_for(
+        state.waiting, state.writable, patience,
+        [&] {
+            if (!state.ring.try_publish(bytes.data())) return Attempt::again;
+            state.notify_readable();
+            return Attempt::done;
+        },
+        [] { return true; }, NoPeer{});
     if (outcome == Attempt::error) return nullptr;
     if (outcome == Attempt::again) return raise_full(state, given[1]);
     Py_RETURN_NONE;
@@ -110,13 +113,16 @@ PyObject* publish_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, 
         !patience.read(given[1], false))
         return nullptr;
     std::int64_t published = 0;
-    const Attempt outcome = wait_for(state.writable, patience, [&] {
-        const auto taken =
-            state.ring.publish_many(batch.data() + published * state.format.slot_bytes, batch.count() - published);
-        published += taken;
-        if (taken > 0) state.readable.notify();
-        return published == batch.count() ? Attempt::done : Attempt::again;
-    });
+    const Attempt outcome = wait_for(
+        state.waiting, state.writable, patience,
+        [&] {
+            const auto taken =
+                state.ring.publish_many(batch.data() + published * state.format.slot_bytes, batch.count() - published);
+            published += taken;
+            if (taken > 0) state.notify_readable();
+            return published == batch.count() ? Attempt::done : Attempt::again;
+        },
+        [] { return true; }, NoPeer{});
     return outcome == Attempt::error ? nullptr : PyLong_FromLongLong(published);
 }
 

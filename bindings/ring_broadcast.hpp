@@ -15,8 +15,11 @@ struct BroadcastState {
     BroadcastState(RingFormat&& held, ringbuffer::RingShape shape) : format(std::move(held)), ring(shape) {}
     RingFormat format;
     ringbuffer::BroadcastRing<> ring;
-    ringbuffer::Parker readable;
-    ringbuffer::Parker writable;
+    Waiting waiting{WaitStrategy::block};
+    WakePoint readable;
+    WakePoint writable;
+    void notify_readable() noexcept { notify(readable, false); }
+    void notify_writable() noexcept { notify(writable, false); }
     std::vector<SubscriberObject*> subscribers;  // those that have not left; borrowed, under the GIL
 };
 

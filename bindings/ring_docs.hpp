@@ -4,15 +4,17 @@
 
 namespace fastmas::bindings::docs {
 
-inline constexpr const char* kSpscRing = R"(SpscRing(dtype, capacity)
+inline constexpr const char* kSpscRing =
+    R"(SpscRing(dtype, capacity, *, layout='contiguous', wait='adaptive', overflow='refuse')
 --
 
 A ring between one producer and one consumer.
 
-Every record that went in comes out once, whole and in order. A full ring refuses: nothing is ever dropped. Pushing and
-popping never wait, except in the plain verbs, which take ``timeout_s``.
+Every record that went in comes out once, whole and in order. A full ring refuses: nothing is ever dropped, unless that is
+asked for. Pushing and popping never wait, except in the plain verbs, which take ``timeout_s``.
 
-One thread pushes and one thread pops; they may be the same. The ring lives in this process.
+One thread pushes and one thread pops; they may be the same. The ring lives in this process; `create` and `attach` make
+and find one between processes.
 
 Parameters
 ----------
@@ -21,6 +23,13 @@ dtype : numpy.dtype or type[Record]
     `pop` give Records.
 capacity : int
     How many records fit: a power of two >= 2.
+layout : {'contiguous', 'sequenced'}
+    Records one after the other, for batches; or each on cache lines of its own, for single records between processes.
+wait : {'adaptive', 'spin', 'yield', 'block'}
+    What calls do that have to wait: turn on the spot, turn and offer the core, sleep, or the three in that order.
+overflow : {'refuse', 'drop_newest'}
+    What a full ring does with the next record: leave it to the producer, who is told; or drop it and count it in
+    `dropped`: then nothing waits for room.
 
 Raises
 ------

@@ -1,156 +1,200 @@
 // fastmas.ring.SpscRing.
-#include <memory>
+#include "ring_spsc.hpp"
+
+#include <algorithm>
 
 #include "call_arguments.hpp"
 #include "python_errors.hpp"
+#include "ring_arguments.hpp"
+#include "ring_common.hpp"
 #include "ring_docs.hpp"
 #include "ring_objects.hpp"
-#include "ringbuffer/spsc_ring.hpp"
+#include "ring_shared_docs.hpp"
 
 namespace fastmas::bindings {
 namespace {
 
-using ringbuffer::Parker;
-using ringbuffer::RingShape;
-
-struct State {
-    State(RingFormat&& held, RingShape shape) : format(std::move(held)), ring(shape) {}
-    RingFormat format;
-    ringbuffer::SpscRing<> ring;
-    Parker readable;
-    Parker writable;
-};
-
-// Complete from the moment Python can see it: `state` is set in the only constructor there is.
-struct SpscRingObject {
-    PyObject_HEAD State* state;
-};
-
-State& state_of(PyObject* self) {
-    return *reinterpret_cast<SpscRingObject*>(self)->state;
-}
-
-PyObject* construct(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-    static const char* const names[] = {"dtype", "capacity"};
-    static const Parameters parameters{"SpscRing", names, 2, 2, 2};
-    PyObject* given[2];
-    std::int64_t capacity = 0;
-    if (!match_arguments(parameters, args, kwargs, given)) return nullptr;
-    try {
-        RingFormat format;
-        if (!format.read(given[0]) || !to_i64(given[1], "capacity", &capacity)) return nullptr;
-        const auto shape = RingShape::checked(capacity, format.slot_bytes);
-        auto state = std::make_unique<State>(std::move(format), shape);
-        PyObject* self = type->tp_alloc(type, 0);
-        if (self != nullptr) reinterpret_cast<SpscRingObject*>(self)->state = state.release();
-        return self;
-    } catch (...) {
-        return raise_current_exception();
-    }
-}
-
-// A class may refer to a ring of its own records; that cycle is broken in the class, so there is no tp_clear here.
-int traverse(PyObject* self, visitproc visit, void* arg) {
-    Py_VISIT(Py_TYPE(self));
-    if (auto* state = reinterpret_cast<SpscRingObject*>(self)->state; state != nullptr)
-        Py_VISIT(state->format.record_type);
-    return 0;
-}
-
-void dealloc(PyObject* self) {
-    PyTypeObject* type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    delete reinterpret_cast<SpscRingObject*>(self)->state;
-    type->tp_free(self);
-    Py_DECREF(type);
-}
-
 PyObject* repr(PyObject* self) {
-    return repr_of("SpscRing", state_of(self).format, state_of(self).ring.capacity());
+    return ring_repr("SpscRing", self);
 }
+
+SpscEnd& end_of(PyObject* self) {
+    return *static_cast<SpscEnd*>(as_ring(self)->end);
+}
+
+// The one process at the other end.
+struct Peer {
+    const SpscEnd& end;
+    Role role;
+    bool lost() const { return end.state_of(role) == ringbuffer::RoleState::dead; }
+    void raise() const { end.raise_dead(role); }
+};
 
 // ---- producer
 
+// A record that found no room: False, when nobody died.
+PyObject* not_pushed(SpscEnd& end, const std::byte* record) {
+    const Peer consumer{end, SpscEnd::kConsumer};
+    if (end.look_is_due() && consumer.lost()) {
+        if (end.ring.try_push(record)) {  // the last thing it did was to make room
+            end.notify_readable();
+            Py_RETURN_TRUE;
+        }
+        consumer.raise();
+        return nullptr;
+    }
+    if (end.drops) end.count_dropped(1);
+    Py_RETURN_FALSE;
+}
+
 PyObject* try_push(PyObject* self, PyObject* record) {
-    State& state = state_of(self);
+    SpscEnd* const end = pushing<SpscEnd>(self);
+    if (end == nullptr) [[unlikely]]
+        return refuse_push(self);
     RecordBytes bytes;
-    if (!bytes.read(state.format, record)) return nullptr;
-    if (!state.ring.try_push(bytes.data())) Py_RETURN_FALSE;
-    state.readable.notify();
+    if (!bytes.read(end->format, record)) return nullptr;
+    // Reading may have run Python code, which may have closed the ring.
+    if (pushing<SpscEnd>(self) == nullptr) [[unlikely]]
+        return refuse_push(self);
+    if (!end->ring.try_push(bytes.data())) [[unlikely]]
+        return not_pushed(*end, bytes.data());
+    end->notify_readable();
     Py_RETURN_TRUE;
+}
+
+// Waits for room until `step`, called with the gate open, says done; a ring that drops does not wait.
+template <class Step>
+Attempt wait_for_room(PyObject* self, SpscEnd& end, const Patience& patience, Step&& step) {
+    return wait_for(
+        end.waiting, end.header->writable, end.drops ? Patience() : patience,
+        [&] {
+            if (pushing<SpscEnd>(self) != nullptr) return step();
+            refuse_push(self);
+            return Attempt::error;
+        },
+        [&] { return !end.ring.was_full(); }, Peer{end, SpscEnd::kConsumer});
 }
 
 PyObject* push(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
     static const char* const names[] = {"record", "timeout_s"};
     static const Parameters parameters{"push", names, 2, 1, 2};
-    State& state = state_of(self);
+    SpscEnd& end = end_of(self);
     PyObject* given[2];
     RecordBytes bytes;
     Patience patience;
-    if (!match_arguments(parameters, args, nargs, kwnames, given) || !bytes.read(state.format, given[0]) ||
+    if (!match_arguments(parameters, args, nargs, kwnames, given) || !bytes.read(end.format, given[0]) ||
         !patience.read(given[1], true))
         return nullptr;
-    const Attempt outcome = wait_for(state.writable, patience, [&] {
-        if (!state.ring.try_push(bytes.data())) return Attempt::again;
-        state.readable.notify();
+    const Attempt outcome = wait_for_room(self, end, patience, [&] {
+        if (!end.ring.try_push(bytes.data())) return Attempt::again;
+        end.notify_readable();
         return Attempt::done;
     });
     if (outcome == Attempt::error) return nullptr;
-    if (outcome == Attempt::again)
-        return raise("DeadlineError",
-                     "the ring of %lld records stayed full for %S s; pop from it or give a longer timeout_s",
-                     static_cast<long long>(state.ring.capacity()), given[1]);
+    if (outcome == Attempt::again) {
+        if (!end.drops)
+            return raise("DeadlineError",
+                         "the ring of %lld records stayed full for %S s; pop from it or give a longer timeout_s",
+                         static_cast<long long>(end.ring.capacity()), given[1]);
+        end.count_dropped(1);
+    }
     Py_RETURN_NONE;
 }
 
 PyObject* push_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
     static const char* const names[] = {"records", "timeout_s"};
     static const Parameters parameters{"push_many", names, 2, 1, 2};
-    State& state = state_of(self);
+    SpscEnd& end = end_of(self);
     PyObject* given[2];
     BatchBytes batch;
     Patience patience;
-    if (!match_arguments(parameters, args, nargs, kwnames, given) || !batch.read(state.format, given[0]) ||
+    if (!match_arguments(parameters, args, nargs, kwnames, given) || !batch.read(end.format, given[0]) ||
         !patience.read(given[1], false))
         return nullptr;
     std::int64_t pushed = 0;
-    const Attempt outcome = wait_for(state.writable, patience, [&] {
-        const auto taken =
-            state.ring.push_many(batch.data() + pushed * state.format.slot_bytes, batch.count() - pushed);
+    const Attempt outcome = wait_for_room(self, end, patience, [&] {
+        const auto taken = end.ring.push_many(batch.data() + pushed * end.format.slot_bytes, batch.count() - pushed);
         pushed += taken;
-        if (taken > 0) state.readable.notify();
+        if (taken > 0) end.notify_readable();
         return pushed == batch.count() ? Attempt::done : Attempt::again;
     });
-    return outcome == Attempt::error ? nullptr : PyLong_FromLongLong(pushed);
+    if (outcome == Attempt::error) return nullptr;
+    if (outcome == Attempt::again) {
+        const Peer consumer{end, SpscEnd::kConsumer};
+        if (pushed == 0 && end.look_is_due() && consumer.lost()) {
+            consumer.raise();
+            return nullptr;
+        }
+        if (end.drops) end.count_dropped(batch.count() - pushed);
+    }
+    return PyLong_FromLongLong(pushed);
 }
 
 // ---- consumer
 
-PyObject* try_pop(PyObject* self, PyObject*) {
-    State& state = state_of(self);
-    PyObject* record = pop_one(state.format, state.ring);
-    if (record != nullptr) {
-        state.writable.notify();
-        return record;
+// One record off the ring, as a new reference. Making the object may run Python code (a collection, a finaliser) that
+// pops from the same ring, or closes it: then what was made is of no use.
+Attempt pop_one(PyObject* self, SpscEnd& end, PyObject** record) {
+    while (true) {
+        const std::byte* slot = end.ring.front();
+        if (slot == nullptr) return Attempt::again;
+        const auto sequence = end.ring.next_to_pop();
+        *record = end.format.to_python(slot);
+        if (*record == nullptr) return Attempt::error;
+        const bool open = popping<SpscEnd>(self) != nullptr;
+        if (open && end.ring.next_to_pop() == sequence) [[likely]] {
+            end.ring.pop_front();
+            end.notify_writable();
+            return Attempt::done;
+        }
+        Py_CLEAR(*record);
+        if (!open) {
+            refuse_pop(self);
+            return Attempt::error;
+        }
     }
-    if (PyErr_Occurred() != nullptr) return nullptr;
-    Py_RETURN_NONE;
+}
+
+// No record was there: None, when nobody died.
+PyObject* not_popped(PyObject* self, SpscEnd& end) {
+    const Peer producer{end, SpscEnd::kProducer};
+    if (!end.look_is_due() || !producer.lost()) Py_RETURN_NONE;
+    PyObject* record = nullptr;
+    const Attempt last = pop_one(self, end, &record);  // what it did before it died
+    if (last == Attempt::again) producer.raise();
+    return record;
+}
+
+PyObject* try_pop(PyObject* self, PyObject*) {
+    SpscEnd* const end = popping<SpscEnd>(self);
+    if (end == nullptr) [[unlikely]]
+        return refuse_pop(self);
+    PyObject* record = nullptr;
+    const Attempt outcome = pop_one(self, *end, &record);
+    return outcome == Attempt::again ? not_popped(self, *end) : record;
+}
+
+template <class Step>
+Attempt wait_for_records(PyObject* self, SpscEnd& end, const Patience& patience, Step&& step) {
+    return wait_for(
+        end.waiting, end.header->readable, patience,
+        [&] {
+            if (popping<SpscEnd>(self) != nullptr) return step();
+            refuse_pop(self);
+            return Attempt::error;
+        },
+        [&] { return !end.ring.was_empty(); }, Peer{end, SpscEnd::kProducer});
 }
 
 PyObject* pop(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
     static const char* const names[] = {"timeout_s"};
     static const Parameters parameters{"pop", names, 1, 0, 1};
-    State& state = state_of(self);
+    SpscEnd& end = end_of(self);
     PyObject* given[1];
     Patience patience;
     if (!match_arguments(parameters, args, nargs, kwnames, given) || !patience.read(given[0], true)) return nullptr;
     PyObject* record = nullptr;
-    const Attempt outcome = wait_for(state.readable, patience, [&] {
-        record = pop_one(state.format, state.ring);
-        if (record == nullptr) return PyErr_Occurred() != nullptr ? Attempt::error : Attempt::again;
-        state.writable.notify();
-        return Attempt::done;
-    });
+    const Attempt outcome = wait_for_records(self, end, patience, [&] { return pop_one(self, end, &record); });
     if (outcome == Attempt::again)
         return raise("DeadlineError", "no record came within %S s; push one or give a longer timeout_s", given[0]);
     return record;
@@ -159,52 +203,68 @@ PyObject* pop(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject*
 PyObject* pop_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
     static const char* const names[] = {"max_records", "out", "timeout_s"};
     static const Parameters parameters{"pop_many", names, 3, 0, 2};
-    State& state = state_of(self);
+    SpscEnd& end = end_of(self);
     PyObject* given[3];
     BatchTarget target;
     Patience patience;
     if (!match_arguments(parameters, args, nargs, kwnames, given) ||
-        !target.read(state.format, given[0], given[1], state.ring.capacity()) || !patience.read(given[2], false))
+        !target.read(end.format, given[0], given[1], end.ring.capacity()) || !patience.read(given[2], false))
         return nullptr;
     std::int64_t taken = 0;
-    const Attempt outcome = wait_for(state.readable, patience, [&] {
-        const auto there = std::min(target.max(), state.ring.available());
+    const auto step = [&] {
+        const auto there = std::min(target.max(), end.ring.available());
         if (there == 0) return Attempt::again;
-        std::byte* out = target.reserve(state.format, there);
+        std::byte* out = target.reserve(end.format, there);
         if (out == nullptr) return Attempt::error;
-        taken = state.ring.pop_many(out, there);
-        state.writable.notify();
+        // Memory for the array may have cost a collection, and that the ring.
+        if (popping<SpscEnd>(self) == nullptr) {
+            refuse_pop(self);
+            return Attempt::error;
+        }
+        taken = end.ring.pop_many(out, there);
+        end.notify_writable();
         return Attempt::done;
-    });
-    return outcome == Attempt::error ? nullptr : target.result(state.format, taken);
+    };
+    const Attempt outcome = wait_for_records(self, end, patience, step);
+    if (outcome == Attempt::error) return nullptr;
+    if (outcome == Attempt::again) {
+        const Peer producer{end, SpscEnd::kProducer};
+        if (end.look_is_due() && producer.lost()) {
+            const Attempt last = step();
+            if (last == Attempt::again) producer.raise();
+            if (last != Attempt::done) return nullptr;
+        }
+    }
+    return target.result(end.format, taken);
 }
 
 // ---- what the ring is, and was
 
-PyObject* get_capacity(PyObject* self, void*) {
-    return PyLong_FromLongLong(state_of(self).ring.capacity());
-}
-PyObject* get_dtype(PyObject* self, void*) {
-    return Py_NewRef(state_of(self).format.dtype);
-}
-PyObject* get_record_type(PyObject* self, void*) {
-    auto* type = reinterpret_cast<PyObject*>(state_of(self).format.record_type);
-    return Py_NewRef(type != nullptr ? type : Py_None);
-}
 PyObject* get_pushed(PyObject* self, void*) {
-    return PyLong_FromLongLong(state_of(self).ring.pushed());
+    return PyLong_FromLongLong(end_of(self).ring.pushed());
 }
 PyObject* get_popped(PyObject* self, void*) {
-    return PyLong_FromLongLong(state_of(self).ring.popped());
+    return PyLong_FromLongLong(end_of(self).ring.popped());
 }
 PyObject* get_was_size(PyObject* self, void*) {
-    return PyLong_FromLongLong(state_of(self).ring.was_size());
+    return PyLong_FromLongLong(end_of(self).ring.was_size());
 }
 PyObject* get_was_empty(PyObject* self, void*) {
-    return PyBool_FromLong(state_of(self).ring.was_empty());
+    return PyBool_FromLong(end_of(self).ring.was_empty());
 }
 PyObject* get_was_full(PyObject* self, void*) {
-    return PyBool_FromLong(state_of(self).ring.was_full());
+    return PyBool_FromLong(end_of(self).ring.was_full());
+}
+
+ringbuffer::RoleState peer_state(PyObject* self) {
+    const SpscEnd& end = end_of(self);
+    return end.state_of(end.shared() && end.holds(Side::producer) ? SpscEnd::kConsumer : SpscEnd::kProducer);
+}
+PyObject* get_peer_state(PyObject* self, void*) {
+    return PyUnicode_FromString(name_of(peer_state(self)));
+}
+PyObject* get_peer_alive(PyObject* self, void*) {
+    return PyBool_FromLong(peer_state(self) == ringbuffer::RoleState::alive);
 }
 
 PyMethodDef methods[] = {
@@ -214,26 +274,32 @@ PyMethodDef methods[] = {
     {"try_pop", try_pop, METH_NOARGS, docs::kTryPop},
     {"pop", as_method(pop), METH_FASTCALL | METH_KEYWORDS, docs::kPop},
     {"pop_many", as_method(pop_many), METH_FASTCALL | METH_KEYWORDS, docs::kPopMany},
+    {"create", as_method(spsc_create), METH_FASTCALL | METH_KEYWORDS | METH_CLASS, docs::kCreate},
+    {"attach", as_method(spsc_attach), METH_FASTCALL | METH_KEYWORDS | METH_CLASS, docs::kAttach},
+    FASTMAS_RING_METHODS,
     {nullptr, nullptr, 0, nullptr},
 };
 
 PyGetSetDef properties[] = {
-    {"capacity", get_capacity, nullptr, "How many records the ring holds.", nullptr},
-    {"dtype", get_dtype, nullptr, "The numpy dtype of a record.", nullptr},
-    {"record_type", get_record_type, nullptr, "The Record class the ring was made for, or None.", nullptr},
+    FASTMAS_RING_PROPERTIES,
     {"pushed", get_pushed, nullptr, "How many records were ever pushed.", nullptr},
     {"popped", get_popped, nullptr, "How many records were ever popped.", nullptr},
     {"was_size", get_was_size, nullptr, "How many records were waiting a moment ago.", nullptr},
     {"was_empty", get_was_empty, nullptr, "Whether no record was waiting a moment ago.", nullptr},
     {"was_full", get_was_full, nullptr, "Whether no record would have fitted a moment ago.", nullptr},
+    {"peer_state", get_peer_state, nullptr,
+     "What is known of the process at the other end: 'absent' (nobody was there yet), 'alive', 'left' (it closed its "
+     "end) or 'dead' (it ended without). A stopped process is alive.",
+     nullptr},
+    {"peer_alive", get_peer_alive, nullptr, "Whether a process holds the other end now.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
 PyType_Slot slots[] = {
     {Py_tp_doc, const_cast<char*>(docs::kSpscRing)},
-    {Py_tp_new, as_slot(construct)},
-    {Py_tp_dealloc, as_slot(dealloc)},
-    {Py_tp_traverse, as_slot(traverse)},
+    {Py_tp_new, as_slot(spsc_construct)},
+    {Py_tp_dealloc, as_slot(dealloc_ring_object)},
+    {Py_tp_traverse, as_slot(traverse_ring_object)},
     {Py_tp_repr, as_slot(repr)},
     {Py_tp_methods, methods},
     {Py_tp_getset, properties},
@@ -241,7 +307,7 @@ PyType_Slot slots[] = {
 };
 
 // Final: a subclass could hide the checks that the hot path relies on.
-PyType_Spec spec = {"fastmas.ring.SpscRing", sizeof(SpscRingObject), 0,
+PyType_Spec spec = {"fastmas.ring.SpscRing", sizeof(RingObject), 0,
                     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE, slots};
 
 }  // namespace

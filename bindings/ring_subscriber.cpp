@@ -27,8 +27,8 @@ void leave(SubscriberObject* self) {
     self->subscriber.leave();
     BroadcastState& state = *self->ring->state;
     std::erase(state.subscribers, self);
-    state.writable.notify();
-    state.readable.notify();
+    state.notify_writable();
+    state.notify_readable();
 }
 
 bool check_open(const SubscriberObject* self) {
@@ -68,7 +68,7 @@ PyObject* try_pop(PyObject* self, PyObject*) {
     BroadcastState& state = state_of(self);
     PyObject* record = pop_one(state.format, object->subscriber);
     if (record != nullptr) {
-        state.writable.notify();
+        state.notify_writable();
         return record;
     }
     if (PyErr_Occurred() != nullptr) return nullptr;
@@ -84,13 +84,16 @@ PyObject* pop(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject*
     Patience patience;
     if (!match_arguments(parameters, args, nargs, kwnames, given) || !patience.read(given[0], true)) return nullptr;
     PyObject* record = nullptr;
-    const Attempt outcome = wait_for(state.readable, patience, [&] {
-        if (!check_open(object)) return Attempt::error;
-        record = pop_one(state.format, object->subscriber);
-        if (record == nullptr) return PyErr_Occurred() != nullptr ? Attempt::error : Attempt::again;
-        state.writable.notify();
-        return Attempt::done;
-    });
+    const Attempt outcome = wait_for(
+        state.waiting, state.readable, patience,
+        [&] {
+            if (!check_open(object)) return Attempt::error;
+            record = pop_one(state.format, object->subscriber);
+            if (record == nullptr) return PyErr_Occurred() != nullptr ? Attempt::error : Attempt::again;
+            state.notify_writable();
+            return Attempt::done;
+        },
+        [] { return true; }, NoPeer{});
     if (outcome == Attempt::again)
         return raise("DeadlineError", "no record came within %S s; publish one or give a longer timeout_s", given[0]);
     return record;
@@ -108,16 +111,19 @@ PyObject* poll(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject
         !target.read(state.format, given[0], given[1], state.ring.capacity()) || !patience.read(given[2], false))
         return nullptr;
     std::int64_t taken = 0;
-    const Attempt outcome = wait_for(state.readable, patience, [&] {
-        if (!check_open(object)) return Attempt::error;
-        const auto there = std::min(target.max(), object->subscriber.available());
-        if (there == 0) return Attempt::again;
-        std::byte* out = target.reserve(state.format, there);
-        if (out == nullptr || !check_open(object)) return Attempt::error;
-        taken = object->subscriber.poll(out, there);
-        state.writable.notify();
-        return Attempt::done;
-    });
+    const Attempt outcome = wait_for(
+        state.waiting, state.readable, patience,
+        [&] {
+            if (!check_open(object)) return Attempt::error;
+            const auto there = std::min(target.max(), object->subscriber.available());
+            if (there == 0) return Attempt::again;
+            std::byte* out = target.reserve(state.format, there);
+            if (out == nullptr || !check_open(object)) return Attempt::error;
+            taken = object->subscriber.poll(out, there);
+            state.notify_writable();
+            return Attempt::done;
+        },
+        [] { return true; }, NoPeer{});
     return outcome == Attempt::error ? nullptr : target.result(state.format, taken);
 }
 

@@ -1,6 +1,13 @@
 #include "ring_wait.hpp"
 
+#include <sched.h>
+#include <time.h>
+
 #include "python_errors.hpp"
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#endif
 
 namespace fastmas::bindings {
 
@@ -26,4 +33,37 @@ bool Patience::read(PyObject* timeout_s, bool forever_by_default) {
     return true;
 }
 
+bool PollPace::clock_says_so() noexcept {
+    constexpr std::int64_t kPeriodNs = 50'000'000;
+    constexpr std::uint32_t kQuickStride = 8;  // a poller every 100 ms is still seen within the second
+    timespec now{};
+#ifdef CLOCK_MONOTONIC_COARSE
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+#else
+    clock_gettime(CLOCK_MONOTONIC, &now);
+#endif
+    const std::int64_t now_ns = std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+    stride_ = now_ns - read_ns_ < kPeriodNs ? kQuickStride : 1;
+    read_ns_ = now_ns;
+    failures_ = 0;
+    if (now_ns - looked_ns_ < kPeriodNs) return false;
+    looked_ns_ = now_ns;
+    return true;
+}
+
+namespace waiting {
+
+void relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    _mm_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+void yield() noexcept {
+    sched_yield();
+}
+
+}  // namespace waiting
 }  // namespace fastmas::bindings

@@ -1,14 +1,18 @@
-// Blocking calls on rings: attempts with the GIL held, bounded sleeps without it, signals looked at in between.
+// Blocking calls on rings: attempts with the interpreter's lock held, bounded waits without it, signals and the peer's
+// life looked at in between.
 #pragma once
 
 #include <Python.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 
-#include "ringbuffer/parker.hpp"
+#include "ringbuffer/wake_point.hpp"
 
 namespace fastmas::bindings {
+
+using WakePoint = ringbuffer::WakePoint<ringbuffer::HardwareMemory>;
 
 enum class Attempt { done, again, error };
 
@@ -19,6 +23,7 @@ class Patience {
     bool read(PyObject* timeout_s, bool forever_by_default);
 
     bool forever() const { return forever_; }
+    bool none() const { return !forever_ && seconds_ == 0; }
     double seconds() const { return seconds_; }
 
   private:
@@ -26,32 +31,152 @@ class Patience {
     double seconds_ = 0;
 };
 
-// No sleep is longer, so that Ctrl-C is seen within it.
-inline constexpr std::chrono::milliseconds kLongestSleep{50};
+// What a call does while it waits: turn on the spot; turn, offering the core; sleep; or the three in that order.
+enum class WaitStrategy : std::uint8_t { adaptive, spin, yield, block };
 
-// Calls `attempt` until it says done or error, or until patience ends: then again. Attempts are made with the GIL held,
-// as every other call on the ring, so the second look after prepare() is ordered against every push and pop.
-template <class F>
-Attempt wait_for(ringbuffer::Parker& parker, const Patience& patience, F&& attempt) {
-    using Clock = std::chrono::steady_clock;
-    Attempt outcome = attempt();
-    if (outcome != Attempt::again || (!patience.forever() && patience.seconds() == 0)) return outcome;
-    const auto until = Clock::now() + std::chrono::duration_cast<Clock::duration>(
-                                          std::chrono::duration<double>(patience.forever() ? 0 : patience.seconds()));
+// How the calls of one object wait.
+struct Waiting {
+    WaitStrategy strategy = WaitStrategy::adaptive;
+    bool shared = false;  // the other side may be another process
+
+    // Whether the other side can go on while this thread holds the interpreter's lock: only then is turning with the
+    // lock held of any use.
+    bool peer_needs_no_lock() const {
+#ifdef Py_GIL_DISABLED
+        return true;
+#else
+        return shared;
+#endif
+    }
+};
+
+// Wakes whoever waits at `point`; after every change that somebody may wait for, by a thread that holds the
+// interpreter's lock. In a build with that lock it orders a waiter's second look against every change in this process,
+// which saves the read-modify-write.
+inline void notify(WakePoint& point, bool shared) noexcept {
+#ifdef Py_GIL_DISABLED
+    point.notify(shared);
+#else
+    if (shared)
+        point.notify(true);
+    else
+        point.notify_under_lock();
+#endif
+}
+
+// No wait without the lock is longer, so that Ctrl-C is seen and a death noticed within it.
+inline constexpr std::chrono::milliseconds kLongestSlice{50};
+
+// How often a `try_` call that keeps failing looks after its peer: often enough that a loop of them learns of a death
+// within a second, however fast or slowly it polls, and so seldom that the look costs nothing.
+class PollPace {
+  public:
+    // After a failed call: whether it is time for a look.
+    bool due() noexcept { return ++failures_ >= stride_ && clock_says_so(); }
+
+  private:
+    bool clock_says_so() noexcept;
+
+    std::uint32_t failures_ = 0;
+    std::uint32_t stride_ = 1;  // failures from one look at the clock to the next; more when they follow quickly
+    std::int64_t looked_ns_ = 0;
+    std::int64_t read_ns_ = 0;
+};
+
+namespace waiting {
+
+using Clock = std::chrono::steady_clock;
+
+// Turning with the lock held: as long as a peer that is at work takes, and too short for other threads to notice.
+inline constexpr std::chrono::microseconds kAttached{20};
+// Turning without it, before an adaptive wait sleeps: about what a sleep and its wake-up cost.
+inline constexpr std::chrono::microseconds kBeforeSleep{30};
+
+void relax() noexcept;  // the processor's hint that this is a loop of waiting
+void yield() noexcept;  // the core to whoever wants it
+
+// Turns until `ready` or `until`: whether it was ready. The clock is read once in a while: it costs more than a look;
+// a yield may cost a time slice.
+template <class Ready>
+bool turn(Ready&& ready, Clock::time_point until, bool yields) {
+    const int looks = yields ? 4 : 32;
     while (true) {
-        const auto ticket = parker.prepare();
-        outcome = attempt();
-        std::chrono::nanoseconds bound = kLongestSleep;
-        if (!patience.forever()) bound = std::min<std::chrono::nanoseconds>(bound, until - Clock::now());
-        if (outcome != Attempt::again || bound.count() <= 0) {
-            parker.cancel();
-            return outcome;
+        for (int i = 0; i < looks; ++i) {
+            if (ready()) return true;
+            if (yields)
+                yield();
+            else
+                relax();
         }
-        Py_BEGIN_ALLOW_THREADS;
-        parker.wait(ticket, bound);
-        Py_END_ALLOW_THREADS;
-        parker.finish();
+        if (Clock::now() >= until) return ready();
+    }
+}
+
+}  // namespace waiting
+
+// Whom a wait waits for when nobody can die.
+struct NoPeer {
+    bool lost() const { return false; }
+    void raise() const {}
+};
+
+// Calls `attempt` until it says done or error, or until patience ends: then again.
+//   attempt()     does it, or says again; with the lock held. Exact, also about an object that was closed meanwhile.
+//   ready()       whether an attempt looks worth while; without the lock, so it only looks, and may be wrong.
+//   peer.lost()   after every slice that brought nothing, with the lock held: whether nothing will ever come. What had
+//                 come before is still found: after it, one more attempt is made.
+//   peer.raise()  sets the exception for that.
+template <class Try, class Ready, class Peer>
+Attempt wait_for(const Waiting& how, WakePoint& point, const Patience& patience, Try&& attempt, Ready&& ready,
+                 Peer&& peer) {
+    using waiting::Clock;
+    Attempt outcome = attempt();
+    if (outcome != Attempt::again || patience.none()) return outcome;
+    const bool sleeps = how.strategy == WaitStrategy::block || how.strategy == WaitStrategy::adaptive;
+    const bool yields = how.strategy == WaitStrategy::yield || how.strategy == WaitStrategy::adaptive;
+    // Under the lock of one interpreter a peer moves only once we are out of its way: then sleeping is quickest.
+    bool turns = how.strategy != WaitStrategy::block && (!sleeps || how.peer_needs_no_lock());
+    const auto began = Clock::now();
+    const auto end = began + std::chrono::duration_cast<Clock::duration>(
+                                 std::chrono::duration<double>(patience.forever() ? 0 : patience.seconds()));
+    if (turns && how.peer_needs_no_lock()) {
+        if (waiting::turn(ready, began + waiting::kAttached, false)) outcome = attempt();
+        if (outcome != Attempt::again) return outcome;
+    }
+    while (true) {
+        const auto now = Clock::now();
+        std::chrono::nanoseconds bound = kLongestSlice;
+        if (!patience.forever()) bound = std::min<std::chrono::nanoseconds>(bound, end - now);
+        if (bound.count() <= 0) return Attempt::again;
+        if (turns) {
+            if (sleeps) bound = std::min<std::chrono::nanoseconds>(bound, waiting::kBeforeSleep);
+            Py_BEGIN_ALLOW_THREADS;
+            waiting::turn(ready, now + bound, yields);
+            Py_END_ALLOW_THREADS;
+            outcome = attempt();
+        } else {
+            const auto ticket = point.prepare();
+            outcome = attempt();
+            if (outcome == Attempt::again) {
+                Py_BEGIN_ALLOW_THREADS;
+                point.wait(ticket, bound, how.shared);
+                Py_END_ALLOW_THREADS;
+                outcome = attempt();
+            }
+        }
+        if (outcome != Attempt::again) return outcome;
         if (PyErr_CheckSignals() < 0) return Attempt::error;
+        if (sleeps && turns) {
+            turns = false;  // too early to ask after the peer
+            continue;
+        }
+        if (!peer.lost()) continue;
+        outcome = attempt();
+        if (outcome == Attempt::again) {
+            peer.raise();
+            return Attempt::error;
+        }
+        return outcome;
     }
 }
 

@@ -81,6 +81,9 @@ struct RegionHeader {
     std::int64_t max_lag_records = 0;  // of Overflow::evict; else 0
     char dtype[kDtypeBytes]{};         // what a record is, as text that the caller wrote and compares
 
+    // Records that producers dropped under Overflow::drop_newest. On a line of its own: who attaches reads the others.
+    alignas(kLineBytes) std::atomic<std::int64_t> dropped{0};
+
     alignas(kLineBytes) WakePoint<HardwareMemory> readable;  // consumers sleep here
     alignas(kLineBytes) WakePoint<HardwareMemory> writable;  // producers sleep here
     alignas(kLineBytes) std::array<RoleEntry, kRoles> roles{};

@@ -15,6 +15,9 @@
     ├── AgentError                        an agent raised or returned what its stage may not; names the agent
     ├── InvariantError                    the impossible happened; the object is poisoned
     │   └── ReplicaDivergedError          a replica's state differs from the majority's; names the commit index
+    ├── PeerDeadError (ConnectionError)   the process at the other end of a ring died; names it
+    ├── RingBusyError                     a ring's name or role is held by another process; names it
+    ├── RingGoneError (FileNotFoundError) there is no shared ring of that name
     ├── AuditError                        an audit file is damaged or altered; names the record or block
     ├── TransportError (OSError)
     └── StorageError (OSError)
@@ -35,7 +38,10 @@ __all__ = [
     "NoQuorumError",
     "NotLeaderError",
     "NotSyncedError",
+    "PeerDeadError",
     "ReplicaDivergedError",
+    "RingBusyError",
+    "RingGoneError",
     "StorageError",
     "TransportError",
     "WiringError",
@@ -92,6 +98,21 @@ class InvariantError(FastmasError):
 
 class ReplicaDivergedError(InvariantError):
     """A replica's state differs from the majority's; the text names the replica and the commit index."""
+
+
+class PeerDeadError(FastmasError, ConnectionError):
+    """The process at the other end of a ring died without closing it; the text names its role and its number.
+
+    Another process may take the role over; then things go on where they stopped.
+    """
+
+
+class RingBusyError(FastmasError):
+    """A shared ring's name, or a role in it, is held by a process that lives; the text names it."""
+
+
+class RingGoneError(FastmasError, FileNotFoundError):
+    """There is no shared ring of that name."""
 
 
 class AuditError(FastmasError):

@@ -1,7 +1,7 @@
-"""Rings between agents, in process."""
+"""Rings between agents, in process and between processes."""
 
 from types import TracebackType
-from typing import Any, SupportsIndex, final
+from typing import Any, Literal, SupportsIndex, final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -11,12 +11,52 @@ from fastmas.records import Record
 
 _Record = Record | np.generic | Buffer
 _Records = NDArray[Any] | Buffer
+_Layout = Literal["contiguous", "sequenced"]
+_Wait = Literal["adaptive", "spin", "yield", "block"]
+_Overflow = Literal["refuse", "drop_newest"]
+_Role = Literal["producer", "consumer"]
 
 @final
 class SpscRing:
     """A ring between one producer and one consumer."""
 
-    def __new__(cls, dtype: DTypeLike | type[Record], capacity: SupportsIndex) -> SpscRing: ...
+    def __new__(
+        cls,
+        dtype: DTypeLike | type[Record],
+        capacity: SupportsIndex,
+        *,
+        layout: _Layout = "contiguous",
+        wait: _Wait = "adaptive",
+        overflow: _Overflow = "refuse",
+    ) -> SpscRing: ...
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        dtype: DTypeLike | type[Record],
+        capacity: SupportsIndex,
+        *,
+        role: _Role = "producer",
+        layout: _Layout = "contiguous",
+        wait: _Wait = "adaptive",
+        overflow: _Overflow = "refuse",
+    ) -> SpscRing: ...
+    @classmethod
+    def attach(
+        cls,
+        name: str,
+        *,
+        role: _Role = "consumer",
+        dtype: DTypeLike | type[Record] | None = None,
+        wait: _Wait = "adaptive",
+    ) -> SpscRing: ...
+    @staticmethod
+    def unlink(name: str, /) -> bool: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> SpscRing: ...
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
     def try_push(self, record: _Record, /) -> bool: ...
     def push(self, record: _Record, timeout_s: float | None = None) -> None: ...
     def push_many(self, records: _Records, timeout_s: float | None = 0.0) -> int: ...
@@ -30,11 +70,29 @@ class SpscRing:
         timeout_s: float | None = 0.0,
     ) -> NDArray[Any]: ...
     @property
+    def name(self) -> str | None: ...
+    @property
+    def role(self) -> str | None: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
     def capacity(self) -> int: ...
     @property
     def dtype(self) -> np.dtype[Any]: ...
     @property
     def record_type(self) -> type[Record] | None: ...
+    @property
+    def layout(self) -> str: ...
+    @property
+    def wait(self) -> str: ...
+    @property
+    def overflow(self) -> str: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def peer_state(self) -> str: ...
+    @property
+    def peer_alive(self) -> bool: ...
     @property
     def pushed(self) -> int: ...
     @property

@@ -1,0 +1,97 @@
+#include "ring_common.hpp"
+
+#include "python_errors.hpp"
+#include "ring_arguments.hpp"
+
+namespace fastmas::bindings {
+namespace {
+
+const RingEnd& end_of(PyObject* self) {
+    return *as_ring(self)->end;
+}
+
+}  // namespace
+
+PyObject* ring_close(PyObject* self, PyObject*) {
+    as_ring(self)->end->close();
+    Py_RETURN_NONE;
+}
+
+PyObject* ring_enter(PyObject* self, PyObject*) {
+    return Py_NewRef(self);
+}
+
+PyObject* ring_exit(PyObject* self, PyObject* const*, Py_ssize_t) {
+    as_ring(self)->end->close();
+    Py_RETURN_NONE;
+}
+
+PyObject* ring_unlink(PyObject*, PyObject* name) {
+    std::string text;
+    if (!read_name(name, &text)) return nullptr;
+    try {
+        return PyBool_FromLong(ringbuffer::Segment::unlink(text));
+    } catch (...) {
+        return raise_current_exception();
+    }
+}
+
+PyObject* ring_get_name(PyObject* self, void*) {
+    const RingEnd& end = end_of(self);
+    if (!end.shared()) Py_RETURN_NONE;
+    return PyUnicode_FromString(end.memory()->segment()->name().c_str());
+}
+
+PyObject* ring_get_role(PyObject* self, void*) {
+    const RingEnd& end = end_of(self);
+    if (!end.shared()) return PyUnicode_FromString("both");
+    if (!end.role()) Py_RETURN_NONE;
+    return PyUnicode_FromString(name_of(end.role()->side()));
+}
+
+PyObject* ring_get_closed(PyObject* self, void*) {
+    return PyBool_FromLong(!end_of(self).open());
+}
+PyObject* ring_get_capacity(PyObject* self, void*) {
+    return PyLong_FromLongLong(end_of(self).memory()->spec().shape.capacity);
+}
+PyObject* ring_get_dtype(PyObject* self, void*) {
+    return Py_NewRef(end_of(self).format.dtype);
+}
+PyObject* ring_get_record_type(PyObject* self, void*) {
+    auto* type = reinterpret_cast<PyObject*>(end_of(self).format.record_type);
+    return Py_NewRef(type != nullptr ? type : Py_None);
+}
+PyObject* ring_get_layout(PyObject* self, void*) {
+    return PyUnicode_FromString(name_of(end_of(self).memory()->spec().slots));
+}
+PyObject* ring_get_wait(PyObject* self, void*) {
+    return PyUnicode_FromString(name_of(end_of(self).waiting.strategy));
+}
+PyObject* ring_get_overflow(PyObject* self, void*) {
+    return PyUnicode_FromString(name_of(end_of(self).memory()->spec().overflow));
+}
+PyObject* ring_get_dropped(PyObject* self, void*) {
+    // [P3 relaxed] a count to show
+    return PyLong_FromLongLong(end_of(self).header->dropped.load(std::memory_order_relaxed));
+}
+
+PyObject* ring_repr(const char* type_name, PyObject* self) {
+    const RingEnd& end = end_of(self);
+    PyObject* held = end.format.description();
+    if (held == nullptr) return nullptr;
+    const auto capacity = static_cast<long long>(end.memory()->spec().shape.capacity);
+    PyObject* text = nullptr;
+    if (end.shared())
+        text = PyUnicode_FromFormat("<%s '%s' of %U, capacity %lld, %s>", type_name,
+                                    end.memory()->segment()->name().c_str(), held, capacity,
+                                    !end.open()  ? "closed"
+                                    : end.role() ? name_of(end.role()->side())
+                                                 : "observer");
+    else
+        text = PyUnicode_FromFormat("%s(%U, capacity=%lld)", type_name, held, capacity);
+    Py_DECREF(held);
+    return text;
+}
+
+}  // namespace fastmas::bindings

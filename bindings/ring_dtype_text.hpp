@@ -1,0 +1,21 @@
+// What a record is, as text: how the header of a shared ring tells those who attach what its bytes mean.
+#pragma once
+
+#include <Python.h>
+
+#include <string>
+
+#include "ring_format.hpp"
+
+namespace fastmas::bindings {
+
+// JSON of the dtype's fields, types, offsets and size, and of the Record class's name when there is one. False with an
+// exception set.
+bool dtype_to_text(const RingFormat& format, std::string* text);
+
+// The format of the ring `called` whose header holds `text`: of `wanted` when that is given (nullptr and None are not),
+// which must then mean the same bytes; else of the Record class of that name and layout in this process, or of the
+// plain dtype when there is none, or more than one. False with ConfigError set, naming both sides of a mismatch.
+bool format_from_text(const std::string& text, const std::string& called, PyObject* wanted, RingFormat* format);
+
+}  // namespace fastmas::bindings

@@ -1,0 +1,182 @@
+#include "ring_end.hpp"
+
+#include <pthread.h>
+
+#include <mutex>
+#include <set>
+
+#include "python_errors.hpp"
+
+namespace fastmas::bindings {
+
+using ringbuffer::RoleState;
+
+// The ends of this process that hold something which the process can lose: by a fork, in the child, and at its exit.
+struct SharedEnds {
+    std::mutex mutex;
+    std::set<RingEnd*> ends;
+
+    static SharedEnds& instance() {
+        static SharedEnds* const all = [] {
+            auto* made = new SharedEnds;
+            pthread_atfork([] { instance().mutex.lock(); }, [] { instance().mutex.unlock(); },
+                           [] {
+                               instance().forget_in_child();
+                               instance().mutex.unlock();
+                           });
+            return made;
+        }();
+        return *all;
+    }
+
+    void forget_in_child() noexcept {
+        for (RingEnd* end : ends) {
+            end->state_ = RingEnd::State::forked;
+            end->set_gates();
+        }
+    }
+
+    void close_all() noexcept {
+        const std::lock_guard lock(mutex);
+        for (RingEnd* end : ends) end->leave();
+    }
+};
+
+void close_shared_ends() noexcept {
+    SharedEnds::instance().close_all();
+}
+
+RingEnd::RingEnd(RingFormat&& held, std::shared_ptr<RingMemory> owned, WaitStrategy strategy, bool guest)
+    : format(std::move(held)),
+      header(&owned->header()),
+      waiting{strategy, owned->segment() != nullptr},
+      memory_(std::move(owned)),
+      guest_(guest) {
+    if (!shared()) return;
+    SharedEnds& all = SharedEnds::instance();
+    const std::lock_guard lock(all.mutex);
+    all.ends.insert(this);
+}
+
+RingEnd::~RingEnd() {
+    close();
+    if (!shared()) return;
+    SharedEnds& all = SharedEnds::instance();
+    const std::lock_guard lock(all.mutex);
+    all.ends.erase(this);
+}
+
+RoleState RingEnd::take(Role role, std::string_view holder_name) {
+    const RoleState before = memory_->segment()->take(role, holder_name);
+    role_ = role;
+    return before;
+}
+
+RoleState RingEnd::take_any(Side side, std::string_view holder_name) {
+    RoleState before{};
+    role_ = memory_->segment()->take_any(side, holder_name, &before);
+    return before;
+}
+
+bool RingEnd::holds(Side side) const noexcept {
+    return !shared() || (role_ && role_->side() == side);
+}
+
+void RingEnd::bind(RingObject* object) noexcept {
+    object_ = object;
+    object->end = this;
+    set_gates();
+}
+
+void RingEnd::set_gates() noexcept {
+    if (object_ == nullptr) return;
+    const auto gate = [&](Side side) {
+        return open() && holds(side) && !lent_[static_cast<int>(side)] ? this : nullptr;
+    };
+    object_->pushing.store(gate(Side::producer), std::memory_order_relaxed);  // [P1 relaxed] as in pushing()
+    object_->popping.store(gate(Side::consumer), std::memory_order_relaxed);  // [P1 relaxed] as in popping()
+}
+
+void RingEnd::leave() noexcept {
+    if (!open()) return;
+    state_ = State::closed;
+    set_gates();
+    if (shared()) {
+        if (!guest_)
+            memory_->segment()->close();
+        else if (role_)
+            memory_->segment()->leave(*role_);
+    }
+    notify_readable();
+    notify_writable();
+}
+
+void RingEnd::close() noexcept {
+    leave();
+}
+
+void RingEnd::lend(Side side) noexcept {
+    lent_[static_cast<int>(side)] = true;
+    set_gates();
+}
+
+void RingEnd::take_back(Side side) noexcept {
+    lent_[static_cast<int>(side)] = false;
+    set_gates();
+}
+
+std::string RingEnd::called() const {
+    return shared() ? "ring '" + memory_->segment()->name() + "'" : "the ring";
+}
+
+RoleState RingEnd::state_of(Role role) const noexcept {
+    return shared() ? memory_->segment()->state_of(role) : RoleState::alive;
+}
+
+void RingEnd::raise_dead(Role role) const {
+    raise("PeerDeadError",
+          "the %s of %s died: process %d ended without closing it; start another, which goes on where that one stopped",
+          role.side() == Side::producer ? "producer" : "consumer", called().c_str(),
+          static_cast<int>(memory_->segment()->pid_of(role)));
+}
+
+PyObject* RingEnd::refuse(Side side) const {
+    const bool produces = side == Side::producer;
+    const std::string name = called();
+    if (state_ == State::forked)
+        return raise("ConfigError", "%s was opened before this process was forked off; attach to it here",
+                     name.c_str());
+    if (state_ == State::closed)
+        return raise("ConfigError", "%s is closed; %s", name.c_str(),
+                     shared() ? "attach to it or create it again" : "make another one");
+    if (!holds(side)) {
+        const char* held = !role_ ? "no role" : produces ? "the role 'consumer'" : "the role 'producer'";
+        return raise("ConfigError", "this end of %s has %s and cannot %s; use the other end, or attach with role='%s'",
+                     name.c_str(), held, produces ? "push" : "pop", produces ? "producer" : "consumer");
+    }
+    return raise("ConfigError", "%s has lent slots by %s; leave that with block first", name.c_str(),
+                 produces ? "claim()" : "peek()");
+}
+
+PyObject* new_ring_object(PyTypeObject* type, std::unique_ptr<RingEnd> end) {
+    PyObject* self = type->tp_alloc(type, 0);
+    if (self != nullptr) end.release()->bind(as_ring(self));
+    return self;
+}
+
+// A class may refer to a ring of its own records; that cycle is broken in the class, so there is no tp_clear here.
+int traverse_ring_object(PyObject* self, visitproc visit, void* arg) {
+    Py_VISIT(Py_TYPE(self));
+    if (const RingEnd* end = as_ring(self)->end; end != nullptr) Py_VISIT(end->format.record_type);
+    return 0;
+}
+
+void dealloc_ring_object(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    delete as_ring(self)->end;
+    type->tp_free(self);
+    Py_DECREF(type);
+}
+
+}  // namespace fastmas::bindings

@@ -1,0 +1,142 @@
+// What an object of Python holds of a ring: its memory, its role, how it waits, and whether it may still be used.
+#pragma once
+
+#include <Python.h>
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ring_format.hpp"
+#include "ring_memory.hpp"
+#include "ring_wait.hpp"
+
+namespace fastmas::bindings {
+
+class RingEnd;
+using ringbuffer::Role;
+using ringbuffer::Side;
+
+// How every ring's object begins. A hot call reads the gate of its side and nothing else to know that the object is
+// open, in the process that opened it, of the right role and not lent: whatever forbids the call has closed the gate.
+struct RingObject {
+    PyObject_HEAD std::atomic<RingEnd*> pushing;
+    std::atomic<RingEnd*> popping;
+    RingEnd* end;  // owned; set before Python can see the object
+};
+
+inline RingObject* as_ring(PyObject* self) {
+    return reinterpret_cast<RingObject*>(self);
+}
+
+// The end behind a gate, nullptr when it is closed: then `return end->refuse(side)`, by way of refuse_push() or
+// refuse_pop(). `End` is what the object's type makes.
+template <class End>
+End* pushing(PyObject* self) {
+    // [P1 relaxed] closed under the interpreter's lock, or by a thread that the caller has to order himself against;
+    // the memory behind it stays until the object goes
+    return static_cast<End*>(as_ring(self)->pushing.load(std::memory_order_relaxed));
+}
+template <class End>
+End* popping(PyObject* self) {
+    return static_cast<End*>(as_ring(self)->popping.load(std::memory_order_relaxed));  // [P1 relaxed] as above
+}
+
+// Made with the interpreter's lock held, and used with it, but for what waits. Derived classes add the views of the
+// ring's body and whatever one side remembers.
+class RingEnd {
+  public:
+    // `guest`: the memory is that of another end, which leaves the segment when it closes; this one gives up its role.
+    RingEnd(RingFormat&& held, std::shared_ptr<RingMemory> owned, WaitStrategy strategy, bool guest = false);
+    RingEnd(const RingEnd&) = delete;
+    RingEnd& operator=(const RingEnd&) = delete;
+    virtual ~RingEnd();
+
+    // ---- hot
+
+    RingFormat format;
+    ringbuffer::RegionHeader* const header;
+    const Waiting waiting;
+
+    void notify_readable() const noexcept { notify(header->readable, waiting.shared); }
+    void notify_writable() const noexcept { notify(header->writable, waiting.shared); }
+
+    // Of a ring that drops what does not fit; also read by the other side.
+    void count_dropped(std::int64_t records) const noexcept {
+        header->dropped.fetch_add(records, std::memory_order_relaxed);  // [P3 relaxed] a count to show
+    }
+
+    // ---- life
+
+    // In a segment: takes the role for this object; throws as Segment::take. What is known of who had it before.
+    ringbuffer::RoleState take(Role role, std::string_view holder_name = {});
+    // The same for any free place of that side, or the one that last had this name.
+    ringbuffer::RoleState take_any(Side side, std::string_view holder_name = {});
+    // Opens the gates of the roles held (both in process) and lets the object own this end.
+    void bind(RingObject* object) noexcept;
+    // Closes the gates, gives the role back, and has every waiter look again. The memory stays until the object goes:
+    // calls that were interrupted by this one may still touch it.
+    void close() noexcept;
+    bool open() const noexcept { return state_ == State::open; }
+
+    // While a loan is out, a side does nothing else.
+    void lend(Side side) noexcept;
+    void take_back(Side side) noexcept;
+
+    // ---- what it is
+
+    const std::shared_ptr<RingMemory>& memory() const noexcept { return memory_; }
+    bool shared() const noexcept { return waiting.shared; }
+    const std::optional<Role>& role() const noexcept { return role_; }
+    bool holds(Side side) const noexcept;
+    // "ring '/name'", or "the ring" in process.
+    std::string called() const;
+
+    // ---- the other side
+
+    // What is known of who holds that role; alive in process. One system call in a segment.
+    ringbuffer::RoleState state_of(Role role) const noexcept;
+    // Sets PeerDeadError, which names that role and its last holder.
+    void raise_dead(Role role) const;
+    // After a try_ call that found nothing to do: whether to look after the peer now.
+    bool look_is_due() noexcept { return waiting.shared && pace_.due(); }
+
+    // Sets the error that says why the gate of this side is closed; always nullptr. Slow.
+    PyObject* refuse(Side side) const;
+
+  private:
+    enum class State : std::uint8_t { open, closed, forked };
+    friend struct SharedEnds;
+
+    void set_gates() noexcept;
+    void leave() noexcept;
+
+    std::shared_ptr<RingMemory> memory_;
+    std::optional<Role> role_;
+    RingObject* object_ = nullptr;
+    State state_ = State::open;
+    bool guest_;
+    bool lent_[2] = {false, false};
+    PollPace pace_;
+};
+
+inline PyObject* refuse_push(PyObject* self) {
+    return as_ring(self)->end->refuse(Side::producer);
+}
+inline PyObject* refuse_pop(PyObject* self) {
+    return as_ring(self)->end->refuse(Side::consumer);
+}
+
+// Closes every end of a segment that is still open, as its owner would have; at the interpreter's exit.
+void close_shared_ends() noexcept;
+
+// A new object of `type`, which begins with RingObject, that owns `end`. nullptr with an exception set when memory runs
+// out.
+PyObject* new_ring_object(PyTypeObject* type, std::unique_ptr<RingEnd> end);
+void dealloc_ring_object(PyObject* self);
+int traverse_ring_object(PyObject* self, visitproc visit, void* arg);
+
+}  // namespace fastmas::bindings

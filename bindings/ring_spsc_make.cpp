@@ -1,0 +1,92 @@
+// How a fastmas.ring.SpscRing comes to be: in process, as the creator of a segment, or attached to one.
+#include "call_arguments.hpp"
+#include "python_errors.hpp"
+#include "ring_arguments.hpp"
+#include "ring_dtype_text.hpp"
+#include "ring_spsc.hpp"
+
+namespace fastmas::bindings {
+namespace {
+
+using ringbuffer::RegionSpec;
+using ringbuffer::RingKind;
+
+Role role_of(Side side) {
+    return side == Side::producer ? SpscEnd::kProducer : SpscEnd::kConsumer;
+}
+
+// The options that a ring is made with; false with an exception set.
+struct Options {
+    RingFormat format;
+    RegionSpec spec;
+    WaitStrategy wait = WaitStrategy::adaptive;
+
+    bool read(PyObject* dtype, PyObject* capacity, PyObject* layout, PyObject* strategy, PyObject* overflow) {
+        spec.kind = RingKind::spsc;
+        return read_shape(dtype, capacity, &format, &spec) && read_layout(layout, &spec.slots) &&
+               read_wait(strategy, &wait) && read_overflow(overflow, &spec.overflow);
+    }
+};
+
+}  // namespace
+
+PyObject* spsc_construct(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
+    static const char* const names[] = {"dtype", "capacity", "layout", "wait", "overflow"};
+    static const Parameters parameters{"SpscRing", names, 5, 2, 2};
+    PyObject* given[5];
+    if (!match_arguments(parameters, args, kwargs, given)) return nullptr;
+    try {
+        Options options;
+        if (!options.read(given[0], given[1], given[2], given[3], given[4])) return nullptr;
+        auto memory = make_memory<ringbuffer::SpscRing<>>(nullptr, options.spec);
+        return new_ring_object(type,
+                               std::make_unique<SpscEnd>(std::move(options.format), std::move(memory), options.wait));
+    } catch (...) {
+        return raise_current_exception();
+    }
+}
+
+PyObject* spsc_create(PyObject* type, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+    static const char* const names[] = {"name", "dtype", "capacity", "role", "layout", "wait", "overflow"};
+    static const Parameters parameters{"create", names, 7, 3, 3};
+    PyObject* given[7];
+    std::string name;
+    Side side = Side::producer;
+    if (!match_arguments(parameters, args, nargs, kwnames, given)) return nullptr;
+    try {
+        Options options;
+        if (!read_name(given[0], &name) || !options.read(given[1], given[2], given[4], given[5], given[6]) ||
+            !read_side(given[3], &side) || !dtype_to_text(options.format, &options.spec.dtype))
+            return nullptr;
+        auto end = std::make_unique<SpscEnd>(std::move(options.format),
+                                             make_memory<ringbuffer::SpscRing<>>(&name, options.spec), options.wait);
+        end->take_over(role_of(side));
+        return new_ring_object(reinterpret_cast<PyTypeObject*>(type), std::move(end));
+    } catch (...) {
+        return raise_current_exception();
+    }
+}
+
+PyObject* spsc_attach(PyObject* type, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
+    static const char* const names[] = {"name", "role", "dtype", "wait"};
+    static const Parameters parameters{"attach", names, 4, 1, 1};
+    PyObject* given[4];
+    std::string name;
+    Side side = Side::consumer;
+    WaitStrategy strategy = WaitStrategy::adaptive;
+    if (!match_arguments(parameters, args, nargs, kwnames, given) || !read_name(given[0], &name) ||
+        !read_side(given[1], &side) || !read_wait(given[3], &strategy))
+        return nullptr;
+    try {
+        RingFormat format;
+        auto memory = RingMemory::attach(name, RingKind::spsc);
+        if (!format_from_text(memory->spec().dtype, "ring '" + name + "'", given[2], &format)) return nullptr;
+        auto end = std::make_unique<SpscEnd>(std::move(format), std::move(memory), strategy);
+        end->take_over(role_of(side));
+        return new_ring_object(reinterpret_cast<PyTypeObject*>(type), std::move(end));
+    } catch (...) {
+        return raise_current_exception();
+    }
+}
+
+}  // namespace fastmas::bindings
