@@ -107,6 +107,13 @@ bool Kernel::draft_array(const Node& node, PyObject* object, bool exclusive, Dra
 }
 
 bool Kernel::check_emits(const Node& node, PyObject* object, const Draft& draft) const {
+    if (const RecordInfo* info = record_info(draft.type); info != nullptr && info->writable) {
+        raise("ConfigError",
+              "agent '%s' returned %s, which is declared writable: its receivers share a message, so it must not "
+              "change; declare class %s(Record) without writable=True",
+              node.name.c_str(), info->name.c_str(), info->name.c_str());
+        return false;
+    }
     if (!draft.is_wakeup) return node.emits_anything || is_among(draft.type, node.emits) || refuse_result(node, object);
     if (node.on_wakeup == nullptr) {
         raise("AgentError", "agent '%s' returned a Wakeup and has no on_wakeup; define on_wakeup(ctx)",

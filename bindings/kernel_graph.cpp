@@ -98,6 +98,13 @@ bool check_rows(PyObject* array, PyObject* record_type, const RecordInfo** info)
     *info = PyType_Check(record_type) ? record_info(reinterpret_cast<PyTypeObject*>(record_type)) : nullptr;
     if (*info == nullptr)
         return raise("ConfigError", "a feed's type must be a Record class, got %R", record_type), false;
+    if ((*info)->writable)
+        return raise(
+                   "ConfigError",
+                   "a feed's Record must not be writable, for its receivers share a message, and %s is; declare class "
+                   "%s(Record) without writable=True",
+                   (*info)->name.c_str(), (*info)->name.c_str()),
+               false;
     if ((*info)->ts_offset < 0)
         return raise("ConfigError", "a feed's Record needs a field ts_ns of i64, and %R has none", record_type), false;
     const npy_api& numpy = npy_api::get();

@@ -10,8 +10,9 @@ namespace {
 
 // Names that mean something to Record itself, or to the interpreter, and could not be both.
 const std::set<std::string>& reserved_names() {
-    static const std::set<std::string> names{"as_array",    "dtype", "fields",  "from_array", "from_bytes", "from_row",
-                                             "fingerprint", "mro",   "replace", "schema",     "size_bytes", "to_row"};
+    static const std::set<std::string> names{"as_array",   "dtype",       "fields",  "from_array", "from_bytes",
+                                             "from_row",   "fingerprint", "mro",     "replace",    "schema",
+                                             "size_bytes", "to_row",      "writable"};
     return names;
 }
 

@@ -54,6 +54,8 @@ PyObject* record_new(PyTypeObject* type, PyObject* args, PyObject* kwargs);
 void record_dealloc(PyObject* self);
 PyObject* record_getattro(PyObject* self, PyObject* name);
 int record_setattro(PyObject* self, PyObject* name, PyObject* value);
+// Assigns one field of a writable record, which stays as it was when the value does not fit; -1 with an exception set.
+int write_field(PyObject* self, const RecordField& field, PyObject* value);
 PyObject* allocate_record(RecordInfo& info);  // bytes not initialised
 PyObject* record_vectorcall(PyObject* cls, PyObject* const* args, std::size_t nargsf, PyObject* kwnames);
 // The index of the field of this name, -1 when there is none.
@@ -65,6 +67,7 @@ void set_unknown_field(const RecordInfo& info, PyObject* name);
 extern PyMethodDef record_methods[];
 PyObject* record_repr(PyObject* self);
 Py_hash_t record_hash(PyObject* self);
+Py_hash_t refuse_hash(PyObject* self);
 PyObject* record_compare(PyObject* left, PyObject* right, int operation);
 int record_getbuffer(PyObject* self, Py_buffer* view, int flags);
 PyObject* restore_record(PyObject* module, PyObject* const* args, Py_ssize_t count);

@@ -20,6 +20,10 @@ PyObject* get_field(PyObject* self, void* closure) {
     return load_field(*static_cast<const RecordField*>(closure), payload(self));
 }
 
+int set_field(PyObject* self, PyObject* value, void* closure) {
+    return write_field(self, *static_cast<const RecordField*>(closure), value);
+}
+
 void add_descriptors(RecordInfo& info) {
     auto* type = reinterpret_cast<PyObject*>(info.type);
     info.descriptors.resize(info.fields.size());
@@ -28,7 +32,8 @@ void add_descriptors(RecordInfo& info) {
     for (std::size_t i = 0; i < info.fields.size(); ++i) {
         RecordField& field = info.fields[i];
         info.descriptions[i] = std::string(kind_row(field.kind).name) + " at byte " + std::to_string(field.offset);
-        info.descriptors[i] = {PyUnicode_AsUTF8(field.name), get_field, nullptr, info.descriptions[i].c_str(), &field};
+        info.descriptors[i] = {PyUnicode_AsUTF8(field.name), get_field, info.writable ? set_field : nullptr,
+                               info.descriptions[i].c_str(), &field};
         const auto descriptor = py::reinterpret_steal<py::object>(PyDescr_NewGetSet(info.type, &info.descriptors[i]));
         if (!descriptor || PyType_Type.tp_setattro(type, field.name, descriptor.ptr()) < 0)
             throw py::error_already_set();
@@ -61,11 +66,12 @@ void take_over(RecordInfo& info, RecordClass& record_class) {
     type->tp_free = PyObject_Free;
     type->tp_new = record_new;
     type->tp_vectorcall = record_vectorcall;
+    if (info.writable && type->tp_hash == PyObject_HashNotImplemented) type->tp_hash = refuse_hash;  // says why
     record_class.info = &info;
     PyType_Modified(type);
 }
 
-void check_bases(const std::string& name, const py::tuple& bases, PyObject* kwargs) {
+void check_bases(const std::string& name, const py::tuple& bases) {
     for (const py::handle base : bases) {
         if (record_info(reinterpret_cast<PyTypeObject*>(base.ptr())) != nullptr) {
             throw_config_error(name + " cannot inherit from " + base.attr("__name__").cast<std::string>() +
@@ -76,9 +82,27 @@ void check_bases(const std::string& name, const py::tuple& bases, PyObject* kwar
         throw_config_error(name + " must have Record as its only base, got " + std::to_string(bases.size()) +
                            " bases; put shared behaviour into functions");
     }
-    if (kwargs != nullptr && PyDict_GET_SIZE(kwargs) > 0) {
-        throw_config_error(name + " takes no class keywords, got " + shown(kwargs));
+}
+
+// What the class statement says after its base. PEP 681 knows `frozen`, and with it type checkers know which classes
+// can be assigned to: frozen=False is writable=True in their words.
+bool read_writable(const std::string& name, PyObject* kwargs) {
+    if (kwargs == nullptr || PyDict_GET_SIZE(kwargs) == 0) return false;
+    const auto keywords = py::reinterpret_borrow<py::dict>(kwargs);
+    py::object said;
+    for (const auto& [key, value] : keywords) {
+        const auto word = key.cast<std::string>();
+        if ((word != "writable" && word != "frozen") || !PyBool_Check(value.ptr())) {
+            throw_config_error(name + " takes the class keyword writable=True (or frozen=False, which type checkers " +
+                               "know) and no other, got " + shown(kwargs));
+        }
+        const bool writable = (word == "writable") == value.is(py::bool_(true));
+        if (said && !said.is(py::bool_(writable))) {
+            throw_config_error(name + " must be writable or frozen, got " + shown(kwargs) + "; drop one");
+        }
+        said = py::bool_(writable);
     }
+    return said.is(py::bool_(true));
 }
 
 PyObject* meta_new(PyTypeObject* metatype, PyObject* args, PyObject* kwargs) {
@@ -88,18 +112,22 @@ PyObject* meta_new(PyTypeObject* metatype, PyObject* args, PyObject* kwargs) {
             return nullptr;
         const auto text = py::handle(name).cast<std::string>();
         const bool is_base = record_base_type == nullptr;  // Record itself is made once, when the module is loaded
-        if (!is_base) check_bases(text, py::reinterpret_borrow<py::tuple>(bases), kwargs);
+        if (!is_base) check_bases(text, py::reinterpret_borrow<py::tuple>(bases));
+        const bool writable = read_writable(text, kwargs);
         auto space = py::reinterpret_steal<py::dict>(PyDict_Copy(body));
         if (space.contains("__slots__") && py::len(space["__slots__"]) != 0) {
             throw_config_error(text + " must not define __slots__: its fields are its only storage");
         }
         space["__slots__"] = py::tuple();
+        // What can change has no hash that would stay: None is what the abstract class Hashable looks for.
+        if (writable && !space.contains("__hash__")) space["__hash__"] = py::none();
         const auto inner = py::make_tuple(py::handle(name), py::handle(bases), space);
         auto cls = py::reinterpret_steal<py::object>(PyType_Type.tp_new(metatype, inner.ptr(), nullptr));
         if (!cls || is_base) return cls.release().ptr();
         auto info = std::make_unique<RecordInfo>();
         info->type = reinterpret_cast<PyTypeObject*>(cls.ptr());
         info->name = text;
+        info->writable = writable;
         declare_fields(*info, cls);
         lay_out(*info);
         store_defaults(*info, cls);
@@ -143,6 +171,11 @@ PyObject* meta_size_bytes(PyObject* cls, void*) {
     return class_attribute(cls, "size_bytes", [](const RecordInfo& info) { return PyLong_FromLong(info.size_bytes); });
 }
 
+PyObject* meta_writable(PyObject* cls, void*) {
+    return class_attribute(cls, "writable",
+                           [](const RecordInfo& info) { return Py_NewRef(info.writable ? Py_True : Py_False); });
+}
+
 PyObject* meta_fingerprint(PyObject* cls, void*) {
     return class_attribute(cls, "fingerprint",
                            [](const RecordInfo& info) { return PyLong_FromUnsignedLongLong(info.fingerprint); });
@@ -182,6 +215,8 @@ PyGetSetDef meta_getset[] = {
     {"fingerprint", meta_fingerprint, nullptr, "64-bit hash of the schema, the same in every process", nullptr},
     {"schema", meta_schema, nullptr, "canonical JSON of name, size and fields (name, numpy type, offset)", nullptr},
     {"size_bytes", meta_size_bytes, nullptr, "bytes of a record, a multiple of 8", nullptr},
+    {"writable", meta_writable, nullptr, "True when fields can be assigned, as declared; no part of the layout",
+     nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
@@ -239,9 +274,10 @@ void register_types(py::module_& module) {
     body["__module__"] = "fastmas.records";
     body["__doc__"] =
         "A message of fixed layout, declared by annotations.\n\n"
-        "Records are immutable. Two are equal when they are of one class and their bytes are equal: a NaN equals "
-        "itself,\n"
-        "0.0 does not equal -0.0. The hash is the same in every process.\n\n"
+        "Records are immutable unless the class says writable=True. Two are equal when they are of one class and "
+        "their\n"
+        "bytes are equal: a NaN equals itself, 0.0 does not equal -0.0. The hash is the same in every process;\n"
+        "writable records have none.\n\n"
         "Examples\n--------\n"
         ">>> from fastmas.records import Record, f64, i64\n"
         ">>> class Tilt(Record):\n"

@@ -156,8 +156,11 @@ PyObject* as_array(PyObject* cls, PyObject* records) {
 PyObject* to_row(PyObject* self, PyObject*) {
     return guarded<PyObject*>(nullptr, [&]() -> PyObject* {
         const RecordInfo& info = *class_of(self).info;
-        const py::object rows =
-            py::module_::import("numpy").attr("frombuffer")(py::handle(self), py::handle(info.dtype));
+        py::object rows = py::module_::import("numpy").attr("frombuffer")(py::handle(self), py::handle(info.dtype));
+        if (info.writable) {  // the row keeps the values of now
+            rows = rows.attr("copy")();
+            rows.attr("setflags")(py::arg("write") = false);
+        }
         return py::object(rows[py::int_(0)]).release().ptr();
     });
 }
@@ -195,8 +198,12 @@ PyObject* to_buffer(PyObject* self, PyObject*) {
 }
 #endif
 
-PyObject* itself(PyObject* self, PyObject*) {
-    return Py_NewRef(self);
+PyObject* copied(PyObject* self, PyObject*) {
+    RecordInfo& info = *class_of(self).info;
+    if (!info.writable) return Py_NewRef(self);
+    PyObject* copy = allocate_record(info);
+    if (copy != nullptr) std::memcpy(payload(copy), record_data(self), info.size_bytes);
+    return copy;
 }
 
 PyObject* reduce(PyObject* self, PyObject*) {
@@ -217,8 +224,8 @@ PyMethodDef record_methods[] = {
 #if PY_VERSION_HEX < 0x030C0000
     {"__buffer__", to_buffer, METH_O, "A read-only view of the record's bytes."},
 #endif
-    {"__copy__", itself, METH_NOARGS, "The record itself: it is immutable."},
-    {"__deepcopy__", itself, METH_O, "The record itself: it is immutable."},
+    {"__copy__", copied, METH_NOARGS, "The record itself when it is immutable, a new one when it is writable."},
+    {"__deepcopy__", copied, METH_O, "The record itself when it is immutable, a new one when it is writable."},
     {"__reduce__", reduce, METH_NOARGS, "Class, fingerprint of its schema, bytes."},
     {"__replace__", as_method(replace), METH_FASTCALL | METH_KEYWORDS, "What copy.replace calls."},
     {"replace", as_method(replace), METH_FASTCALL | METH_KEYWORDS,
@@ -262,6 +269,14 @@ Py_hash_t record_hash(PyObject* self) {
     }
     const auto result = static_cast<Py_hash_t>(hash);
     return result == -1 ? -2 : result;
+}
+
+Py_hash_t refuse_hash(PyObject* self) {
+    PyErr_Format(PyExc_TypeError,
+                 "unhashable type: '%s': its fields can be assigned; use bytes(record) as the key, or a Record that is "
+                 "not writable",
+                 class_of(self).info->name.c_str());
+    return -1;
 }
 
 PyObject* record_compare(PyObject* left, PyObject* right, int operation) {

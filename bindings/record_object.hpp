@@ -2,7 +2,8 @@
 //
 // A Record class is a heap type of the metaclass RecordMeta; an instance is a PyObject header followed by the record's
 // bytes, aligned as a C struct of the same fields and padded to 8 with zeros. Records are immutable, so their bytes may
-// be read from any thread while a reference is held. Every function here needs the GIL (or an attached thread state).
+// be read from any thread while a reference is held; those of a class declared writable are their owner's to change, so
+// whoever keeps one copies its bytes. Every function here needs the GIL (or an attached thread state).
 #pragma once
 
 #include <Python.h>
@@ -41,6 +42,7 @@ struct FieldEntry {
 
 struct RecordInfo {
     PyTypeObject* type = nullptr;         // borrowed: the class owns this
+    bool writable = false;                // fields can be assigned; no part of the layout
     std::string name;                     // the class's __name__
     std::uint32_t size_bytes = 0;         // a multiple of 8
     std::int32_t ts_offset = -1;          // of an i64 field named ts_ns, -1 when there is none

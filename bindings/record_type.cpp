@@ -60,17 +60,64 @@ PyObject* record_getattro(PyObject* self, PyObject* name) {
     return PyObject_GenericGetAttr(self, name);
 }
 
-int record_setattro(PyObject* self, PyObject* name, PyObject*) {
+namespace {
+
+[[gnu::cold, gnu::noinline]] int refuse_assignment(const RecordClass& record_class, PyObject* name) {
     return guarded(-1, [&] {
-        const RecordClass& record_class = class_of(self);
         const auto text = py::str(name).cast<std::string>();
         const std::string& type_name = record_class.info->name;
         const std::string what = find_field(record_class, name) >= 0
-                                     ? "records are immutable: make a new one with replace(" + text + "=...)"
+                                     ? "records are immutable: make a new one with replace(" + text +
+                                           "=...), or declare class " + type_name + "(Record, writable=True)"
                                      : type_name + " has no field '" + text + "', and records are immutable";
         PyErr_SetString(PyExc_AttributeError, what.c_str());
         return -1;
     });
+}
+
+// A name that is no field: a property of the class that can be set, or a mistake.
+[[gnu::cold, gnu::noinline]] int set_other(PyObject* self, PyObject* name, PyObject* value) {
+    if (PyObject_GenericSetAttr(self, name, value) == 0) return 0;
+    return guarded(-1, [&] {
+        const auto cls = py::handle(reinterpret_cast<PyObject*>(Py_TYPE(self)));
+        py::error_already_set error;
+        if (!error.matches(PyExc_AttributeError) || py::hasattr(cls, py::handle(name))) throw error;
+        const RecordInfo& info = *class_of(self).info;
+        const std::string what = info.name + " has no field '" + py::str(name).cast<std::string>() +
+                                 "'; its fields are " + joined_names(info);
+        PyErr_SetString(PyExc_AttributeError, what.c_str());
+        return -1;
+    });
+}
+
+}  // namespace
+
+int record_setattro(PyObject* self, PyObject* name, PyObject* value) {
+    const RecordClass& record_class = class_of(self);
+    const RecordInfo& info = *record_class.info;
+    if (!info.writable) [[unlikely]]
+        return refuse_assignment(record_class, name);
+    const FieldEntry& entry = entry_of(record_class, name);
+    const Py_ssize_t index = entry.name == name ? entry.index : find_field(record_class, name);
+    return index < 0 ? set_other(self, name, value)
+                     : write_field(self, info.fields[static_cast<std::size_t>(index)], value);
+}
+
+int write_field(PyObject* self, const RecordField& field, PyObject* value) {
+    RecordInfo& info = *class_of(self).info;
+    if (value == nullptr) {
+        PyErr_Format(PyExc_AttributeError, "%s.%U cannot be deleted: a record has all its fields; assign another value",
+                     info.name.c_str(), field.name);
+        return -1;
+    }
+    if (!field.is_array) return store(info, field, payload(self), value) ? 0 : -1;
+    // Items are converted one by one, and one of them may not fit: into a record beside this one, then all at once.
+    PyObject* beside = allocate_record(info);
+    if (beside == nullptr) return -1;
+    const bool stored = store_field(info, field, payload(beside), value);
+    if (stored) std::memcpy(payload(self) + field.offset, payload(beside) + field.offset, field.size_bytes());
+    Py_DECREF(beside);
+    return stored ? 0 : -1;
 }
 
 namespace {

@@ -40,7 +40,7 @@ from fastmas.messages import (
     Wakeup,
 )
 from fastmas.parameters import fixed_point
-from fastmas.records import Record, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64
+from fastmas.records import Length, Record, bool_, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64
 from fastmas.replica import AtMarket, Limits
 from fastmas.ring import BroadcastRing, SpscRing
 from fastmas.smart_contract import SmartContract
@@ -67,6 +67,7 @@ __all__ = [
     "Faults",
     "Fill",
     "Intent",
+    "Length",
     "Limits",
     "Live",
     "Observation",
@@ -88,6 +89,7 @@ __all__ = [
     "action",
     "agree",
     "audit",
+    "bool_",
     "consensus",
     "decision",
     "f32",

@@ -39,6 +39,18 @@ array([ 1. , -0.5])
 >>> Tilt.from_row(rows[1]), record_type_of_dtype(rows.dtype) is Tilt
 (Tilt(ts_ns=2, instrument=8, weight=-0.5), True)
 
+A record cannot be changed, so it can be shared, and can be a key of a dict. A class that says so can be assigned to,
+with the same checks as in construction; its records have no hash, and agents do not send them. Type checkers know
+`writable=True` by the name it has in PEP 681, `frozen=False`; either word will do.
+
+>>> class Draft(Record, frozen=False):
+...     ts_ns: i64
+...     weight: f64 = 1.0
+>>> draft = Draft(1)
+>>> draft.weight /= 4
+>>> draft, Draft.writable
+(Draft(ts_ns=1, weight=0.25), True)
+
 A layout never changes: give a changed record a new name, so that what was written before can still be read.
 """
 
@@ -70,7 +82,23 @@ MAX_LENGTH = 65536
 
 
 class Length(int):
-    """How many items fixed bytes or a fixed array have: ``Annotated[bytes, Length(16)]``."""
+    """How many items fixed bytes or a fixed array have: ``Annotated[bytes, Length(16)]``.
+
+    Parameters
+    ----------
+    items : int
+        From 1 to 65536, the most bytes that a record can have.
+
+    Examples
+    --------
+    >>> from typing import Annotated
+    >>> from fastmas import Length, Record, f64
+    >>> class Curve(Record):
+    ...     name: Annotated[bytes, Length(4)]
+    ...     rates: Annotated[tuple[f64, ...], Length(2)]
+    >>> Curve(b"EUR ", (0.02, 0.025)).rates
+    (0.02, 0.025)
+    """
 
     def __new__(cls, items: int) -> Self:
         if not isinstance(items, int) or not 1 <= items <= MAX_LENGTH:

@@ -18,7 +18,7 @@ import pytest
 import fastmas
 from fastmas.records import Record
 
-MAX_NAMES = 60
+MAX_NAMES = 70
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
