@@ -4,59 +4,43 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <new>
+#include <utility>
 
+#include "ringbuffer/broadcast_places.hpp"
 #include "ringbuffer/sequence.hpp"
 #include "ringbuffer/slots.hpp"
 
 namespace fastmas::ringbuffer {
 
-inline constexpr std::int64_t kMaxSubscribers = 64;
-
-// What producer and subscribers share, besides the slots that follow it. No pointers.
-template <class Memory>
-struct BroadcastControl {
-    template <class T>
-    using Atom = typename Memory::template Atom<T>;
-
-    // A place nobody holds: larger than any sequence, so the search for the slowest subscriber passes over it.
-    static constexpr Sequence kVacant = std::numeric_limits<Sequence>::max();
-
-    struct alignas(kLineBytes) Producer {
-        Sequence next = 0;  // the sequence to be published next
-        Sequence gate = 0;  // the slowest subscriber when last looked at
-    };
-    struct alignas(kLineBytes) Place {
-        Atom<Sequence> consumed{kVacant};  // everything below may be overwritten, as far as this subscriber goes
-    };
-
-    Producer producer;
-    alignas(kLineBytes) Atom<Sequence> published{0};   // the cursor: everything below may be read
-    alignas(kLineBytes) Atom<std::int64_t> roster{0};  // places that were ever held are below it; see join()
-    Place places[kMaxSubscribers];
-};
-
 // Guarantees: a subscriber sees every record from the one after its join to its leave, once, whole, in order. The
-// producer never overwrites what a subscriber has not read: a full ring refuses, nothing is dropped.
+// producer never overwrites what a subscriber has not read: a full ring refuses. Nothing is dropped, but by
+// publish_or_drop(), which counts. A producer or subscriber that died can be taken over where it was.
 // Who may call what: publish_* and room() one thread at a time, the producer; a Subscriber one thread at a time, each
-// its own; subscribe() any thread, at any time; was_*(), published() any thread.
-// Use it for one-to-many. A subscriber that stops reading stops the producer within one lap: watch lag().
-// Progress: publishing and polling are wait-free (the look for the slowest subscriber reads at most kMaxSubscribers
-// places); subscribe() is lock-free, it retries only when another joined. An interrupted subscriber delays the producer
-// once the ring is full; an interrupted subscribe() likewise, from the cursor it saw first.
-template <class Memory = HardwareMemory>
+// its own; subscribe() any thread, at any time; was(), published() and the counters any thread. What takes a role over
+// from the dead (resume_producer(), resume(), put_out()) is for whoever has been given that role since.
+// Use it for one-to-many. A subscriber that stops reading stops the producer within one lap: watch lag(). Where the
+// producer must not wait, take OverwritingRing or EvictingRing.
+// Progress: publishing and polling are wait-free (the look for the slowest subscriber reads at most kPlaces places);
+// subscribe() is lock-free, it retries only when another joined. An interrupted subscriber delays the producer once the
+// ring is full; an interrupted subscribe() likewise, from the cursor it saw first.
+template <class Memory = HardwareMemory, std::int64_t kPlaces = kMaxSubscribers>
 class BroadcastRing {
   public:
     class Subscriber;
 
-    explicit BroadcastRing(RingShape shape)
-        : block_(sizeof(Control) + shape.bytes()),
-          control_(new (block_.data()) Control),
-          slots_(block_.data() + sizeof(Control), shape) {}
+    static std::size_t body_bytes(RingShape shape) noexcept { return sizeof(Control) + shape.bytes(); }
+    // Lays an empty ring down in zeroed memory that starts on a line.
+    static void format(std::byte* body, RingShape) noexcept { new (body) Control; }
+
+    // A ring of this process.
+    explicit BroadcastRing(RingShape shape) : BroadcastRing(Block(body_bytes(shape)), shape) {}
+    // A view of a ring that format() laid down and that outlives it: shared memory. Owns nothing, changes nothing.
+    BroadcastRing(std::byte* body, RingShape shape) noexcept
+        : places_(std::launder(reinterpret_cast<Control*>(body))), slots_(body + sizeof(Control), shape) {}
     BroadcastRing(const BroadcastRing&) = delete;
     BroadcastRing& operator=(const BroadcastRing&) = delete;
-    ~BroadcastRing() { control_->~Control(); }
+    ~BroadcastRing() = default;
 
     std::int64_t capacity() const noexcept { return slots_.capacity(); }
     std::size_t slot_bytes() const noexcept { return slots_.slot_bytes(); }
@@ -64,150 +48,123 @@ class BroadcastRing {
     // ---- producer
 
     bool try_publish(const std::byte* record) noexcept {
-        auto& own = control_->producer;
+        auto& own = control().producer;
         if (own.next - own.gate >= capacity() && refreshed_room() == 0) return false;
+        Memory::kill_point("publish: room seen");
         slots_.write_one(own.next, record);
-        advance_cursor(own.next + 1);
+        publish(1);
         return true;
     }
 
     // Publishes as many as fit, in order, and says how many: one publication for all of them.
     std::int64_t publish_many(const std::byte* records, std::int64_t count) noexcept {
-        auto& own = control_->producer;
+        auto& own = control().producer;
         std::int64_t fits = capacity() - (own.next - own.gate);
         if (fits < count) fits = refreshed_room();
         const std::int64_t taken = std::min(count, fits);
         if (taken <= 0) return 0;
+        Memory::kill_point("publish_many: room seen");
         slots_.write_many(own.next, records, taken);
-        advance_cursor(own.next + taken);
+        publish(taken);
+        return taken;
+    }
+
+    // The same, and what does not fit is dropped and counted.
+    std::int64_t publish_or_drop(const std::byte* records, std::int64_t count) noexcept {
+        const std::int64_t taken = publish_many(records, count);
+        if (taken < count) {
+            auto& dropped = control().counters.dropped;
+            // [B6 relaxed] a count to show, which only the producer writes
+            dropped.store(dropped.load(std::memory_order_relaxed) + count - std::max<std::int64_t>(taken, 0),
+                          std::memory_order_relaxed);
+        }
         return taken;
     }
 
     // How many records fit now.
     std::int64_t room() noexcept { return refreshed_room(); }
 
+    // Takes the role over from a producer that is gone, wherever it was: what it had not published never was. The
+    // hand-over (the role's lock) has to order what it did before this.
+    void resume_producer() noexcept {
+        // [B12 relaxed] only the producer writes it, and the hand-over orders the last one's stores
+        control().producer.next = control().cursor.published.load(std::memory_order_relaxed);
+        refreshed_room();
+    }
+
     // ---- any thread
 
     // Joins at the cursor: the first record seen is the next one published. An empty Subscriber when all places are
     // held.
     Subscriber subscribe() noexcept {
-        for (std::int64_t place = 0; place < kMaxSubscribers; ++place) {
-            Sequence start = 0;
-            if (join(place, start)) return Subscriber(*this, place, start);
+        for (std::int64_t place = 0; place < kPlaces; ++place) {
+            if (Subscriber joined = subscribe(place, false); joined.joined()) return joined;
         }
         return Subscriber();
     }
-
-    Sequence published() const noexcept {
-        return control_->published.load(std::memory_order_relaxed);  // [B6 relaxed] a count to show; no slot is read
+    // The same at a place that the caller has taken the role of; empty when it is not vacant.
+    Subscriber subscribe(std::int64_t place, bool required) noexcept {
+        Sequence start = 0;
+        return places_.join(place, required, start) ? Subscriber(*this, place, start, start) : Subscriber();
     }
+    // Goes on exactly where the last holder of the place was, if that one died and was not put out; else empty.
+    Subscriber resume(std::int64_t place, bool required) noexcept {
+        Sequence next = 0, joined_at = 0;
+        return places_.resume(place, required, next, joined_at) ? Subscriber(*this, place, joined_at, next)
+                                                                : Subscriber();
+    }
+    // Puts out whoever died at this place; its role is the caller's.
+    void put_out(std::int64_t place) noexcept { places_.put_out(place); }
+    void vacate(std::int64_t place) noexcept { places_.vacate(place); }
+
+    PlaceView was(std::int64_t place) const noexcept { return places_.was(place); }
+    Sequence published() const noexcept { return places_.published(); }
+    std::int64_t dropped() const noexcept { return places_.dropped(); }
+    std::int64_t evicted() const noexcept { return places_.evicted(); }
 
   private:
-    using Control = BroadcastControl<Memory>;
+    using Control = BroadcastControl<Memory, kPlaces>;
 
-    void advance_cursor(Sequence next) noexcept {
-        control_->producer.next = next;
+    BroadcastRing(Block&& block, RingShape shape) : BroadcastRing(block.data(), shape) {
+        format(block.data(), shape);
+        block_ = std::move(block);
+    }
+
+    Control& control() const noexcept { return *places_.control(); }
+
+    void publish(std::int64_t count) noexcept {
+        auto& own = control().producer;
+        const Sequence next = own.next + count;
+        Memory::kill_point("publish: written");
         // [B1 release] pairs with [B1 acquire] in Subscriber::refreshed_available(): who sees the cursor sees the
         // records below it. Linearization point of a publication.
-        control_->published.store(next, std::memory_order_release);
+        control().cursor.published.store(next, std::memory_order_release);
+        Memory::kill_point("publish: published");
+        own.next = next;
     }
 
-    // Looks for the slowest subscriber. A subscriber that this look misses has not passed join()'s meeting on the
-    // roster when we did, so it passes later, sees at least our cursor, and starts there: `gate` is never beyond the
-    // cursor, so what we may overwrite now it does not need. One that is still joining shows an older cursor, which
-    // only holds us back (room may even be negative then: it counts as none).
     std::int64_t refreshed_room() noexcept {
-        auto& own = control_->producer;
-        // [B3 acq_rel] pairs with [B3 acq_rel] in join(): read-modify-writes of one word have one order, so either we
-        // see who joined or they see our cursor. A plain load could be satisfied before our last publication is
-        // visible.
-        const std::int64_t held = control_->roster.fetch_add(0, std::memory_order_acq_rel);
-        Sequence gate = own.next;
-        for (std::int64_t place = 0; place < held; ++place) {
-            // [B2 acquire] pairs with [B2 release] in Subscriber::give_back(), join() and leave(): the subscriber is
-            // done with every slot below it.
-            gate = std::min(gate, control_->places[place].consumed.load(std::memory_order_acquire));
-        }
-        own.gate = gate;
-        return std::max<std::int64_t>(0, capacity() - (own.next - gate));
-    }
-
-    bool join(std::int64_t place, Sequence& start) noexcept {
-        auto& consumed = control_->places[place].consumed;
-        // [B4 relaxed] any cursor, however old, holds the producer back far enough while we join.
-        const Sequence provisional = control_->published.load(std::memory_order_relaxed);
-        Sequence vacant = Control::kVacant;
-        // [B5 acquire] pairs with [B5 release] in leave(): our own store below hands on to the producer that whoever
-        // held this place before has done reading. [B7 relaxed] a failed try changes and reads nothing.
-        if (!consumed.compare_exchange_strong(vacant, provisional, std::memory_order_acquire,
-                                              std::memory_order_relaxed))
-            return false;
-        // [B8 relaxed] a first guess; the exchange below checks it.
-        std::int64_t held = control_->roster.load(std::memory_order_relaxed);
-        // [B3 acq_rel] pairs with [B3 acq_rel] in refreshed_room(): the meeting described there. It has to be a write
-        // even if the roster stays as it is. [B7 relaxed] a failed try is repeated.
-        while (!control_->roster.compare_exchange_weak(held, std::max(held, place + 1), std::memory_order_acq_rel,
-                                                       std::memory_order_relaxed)) {
-        }
-        // [B9 relaxed] the meeting has made every publication before the producer's last look visible.
-        start = control_->published.load(std::memory_order_relaxed);
-        // [B2 release] pairs with [B2 acquire] in refreshed_room(): carries on what [B5 acquire] received.
-        consumed.store(start, std::memory_order_release);
-        return true;
-    }
-
-    void leave(std::int64_t place) noexcept {
-        // [B2 release] pairs with [B2 acquire] in refreshed_room(), and [B5 release] with [B5 acquire] in join(): our
-        // reads end before the producer overwrites, even if it first sees whoever takes this place.
-        control_->places[place].consumed.store(Control::kVacant, std::memory_order_release);
+        auto& own = control().producer;
+        own.gate = places_.slowest(own.next, [](std::int64_t, Sequence position) { return position; });
+        return std::max<std::int64_t>(0, capacity() - (own.next - own.gate));
     }
 
     Block block_;
-    Control* control_;
+    BroadcastPlaces<Memory, kPlaces> places_;
     Slots<Memory> slots_;
-
-    static_assert(sizeof(typename Control::Place) == kLineBytes, "subscribers do not write to one line");
 };
 
 // One subscriber's view of the ring, which must outlive it. Leaves when destroyed.
-template <class Memory>
-class BroadcastRing<Memory>::Subscriber {
+template <class Memory, std::int64_t kPlaces>
+class BroadcastRing<Memory, kPlaces>::Subscriber : public HeldPlace<Memory, kPlaces> {
   public:
     Subscriber() noexcept = default;
-    Subscriber(Subscriber&& other) noexcept
-        : ring_(other.ring_),
-          place_(other.place_),
-          joined_at_(other.joined_at_),
-          next_(other.next_),
-          seen_(other.seen_) {
-        other.ring_ = nullptr;
-    }
-    Subscriber& operator=(Subscriber&& other) noexcept {
-        if (this != &other) {
-            leave();
-            ring_ = other.ring_;
-            place_ = other.place_;
-            joined_at_ = other.joined_at_;
-            next_ = other.next_;
-            seen_ = other.seen_;
-            other.ring_ = nullptr;
-        }
-        return *this;
-    }
-    ~Subscriber() { leave(); }
-
-    bool joined() const noexcept { return ring_ != nullptr; }
-
-    // Idempotent; afterwards only joined(), joined_at() and received() may be called.
-    void leave() noexcept {
-        if (ring_ != nullptr) ring_->leave(place_);
-        ring_ = nullptr;
-    }
 
     bool try_pop(std::byte* out) noexcept {
         if (next_ == seen_ && refreshed_available() == 0) return false;
+        Memory::kill_point("pop: record seen");
         ring_->slots_.read_one(next_, out);
-        give_back(next_ + 1);
+        give_back(1);
         return true;
     }
 
@@ -217,8 +174,9 @@ class BroadcastRing<Memory>::Subscriber {
         if (there < max) there = refreshed_available();
         const std::int64_t taken = std::min(max, there);
         if (taken <= 0) return 0;
+        Memory::kill_point("poll: records seen");
         ring_->slots_.read_many(next_, out, taken);
-        give_back(next_ + taken);
+        give_back(taken);
         return taken;
     }
 
@@ -233,34 +191,35 @@ class BroadcastRing<Memory>::Subscriber {
     // The sequence that front() shows.
     Sequence next_to_pop() const noexcept { return next_; }
     // Only after front() gave a record.
-    void pop_front() noexcept { give_back(next_ + 1); }
+    void pop_front() noexcept { give_back(1); }
 
-    Sequence joined_at() const noexcept { return joined_at_; }
-    // Exact, and nothing in between is ever lost: received() == next_to_pop() - joined_at().
-    std::int64_t received() const noexcept { return next_ - joined_at_; }
+    // Exact, and nothing in between is ever lost: received() == next_to_pop() - joined_at(). May be called after
+    // leave().
+    std::int64_t received() const noexcept { return next_ - this->joined_at(); }
     // How far behind the producer this subscriber was; at capacity() the producer is stopped.
     std::int64_t lag() const noexcept { return std::max<std::int64_t>(0, ring_->published() - next_); }
 
   private:
     friend class BroadcastRing;
-    Subscriber(BroadcastRing& ring, std::int64_t place, Sequence start) noexcept
-        : ring_(&ring), place_(place), joined_at_(start), next_(start), seen_(start) {}
+    Subscriber(BroadcastRing& ring, std::int64_t place, Sequence joined_at, Sequence next) noexcept
+        : HeldPlace<Memory, kPlaces>(ring.places_, place, joined_at), ring_(&ring), next_(next), seen_(next) {}
 
     std::int64_t refreshed_available() noexcept {
-        // [B1 acquire] pairs with [B1 release] in advance_cursor(): the records below it are written.
-        seen_ = ring_->control_->published.load(std::memory_order_acquire);
+        // [B1 acquire] pairs with [B1 release] in publish(): the records below it are written.
+        seen_ = ring_->control().cursor.published.load(std::memory_order_acquire);
         return seen_ - next_;
     }
 
-    void give_back(Sequence next) noexcept {
+    void give_back(std::int64_t count) noexcept {
+        const Sequence next = next_ + count;
+        Memory::kill_point("pop: read");
+        // [B2 release] pairs with [B2 acquire] in slowest(): our reads of a slot end before it is overwritten.
+        ring_->control().places[this->place()].consumed.store(next, std::memory_order_release);
+        Memory::kill_point("pop: given back");
         next_ = next;
-        // [B2 release] pairs with [B2 acquire] in refreshed_room(): our reads of a slot end before it is overwritten.
-        ring_->control_->places[place_].consumed.store(next, std::memory_order_release);
     }
 
     BroadcastRing* ring_ = nullptr;
-    std::int64_t place_ = 0;
-    Sequence joined_at_ = 0;
     Sequence next_ = 0;
     Sequence seen_ = 0;
 };

@@ -17,7 +17,7 @@ using fastmas::testing::ModelMemory;
 
 namespace {
 
-using Ring = fastmas::ringbuffer::BroadcastRing<ModelMemory>;
+using Ring = fastmas::ringbuffer::BroadcastRing<ModelMemory, 4>;  // few places: the model is quicker
 
 std::int64_t value_of(std::int64_t sequence) {
     return 1000 + 7 * sequence;

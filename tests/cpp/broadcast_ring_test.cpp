@@ -152,6 +152,98 @@ TEST(front_shows_the_slot_in_place) {
     CHECK_EQUAL(subscriber.received(), 1);
 }
 
+// A ring in memory of the test's own, as in shared memory: each view forgets what the one before knew.
+struct Body {
+    explicit Body(RingShape given) : shape(given), block(Ring::body_bytes(given)) { Ring::format(block.data(), shape); }
+    Ring view() { return Ring(block.data(), shape); }
+    RingShape shape;
+    fastmas::ringbuffer::Block block;
+};
+
+TEST(two_views_of_one_body_are_one_ring) {
+    Body body(RingShape::checked(4, 8));
+    Ring producer = body.view(), other = body.view();
+    auto subscriber = other.subscribe();
+    CHECK(publish(producer, 5));
+    CHECK_EQUAL(pop(subscriber), 5);
+    CHECK_EQUAL(other.published(), 1);
+}
+
+TEST(a_new_producer_goes_on_after_the_last_publication) {
+    Body body(RingShape::checked(4, 8));
+    Ring readers = body.view();
+    auto subscriber = readers.subscribe();
+    {
+        Ring producer = body.view();
+        for (std::int64_t i = 0; i < 3; ++i) CHECK(publish(producer, i));
+    }
+    CHECK_EQUAL(pop(subscriber), 0);
+    Ring heir = body.view();
+    heir.resume_producer();
+    CHECK_EQUAL(heir.room(), 2);
+    CHECK(publish(heir, 3));
+    CHECK(publish(heir, 4));
+    CHECK(!publish(heir, 5));
+    for (std::int64_t i = 1; i < 5; ++i) CHECK_EQUAL(pop(subscriber), i);
+    CHECK_EQUAL(subscriber.received(), 5);
+}
+
+TEST(a_new_holder_of_a_place_goes_on_where_the_last_one_was) {
+    Body body(RingShape::checked(4, 8));
+    Ring ring = body.view();
+    CHECK(publish(ring, 0));
+    auto died = ring.subscribe(3, true);
+    for (std::int64_t i = 1; i < 4; ++i) CHECK(publish(ring, i));
+    CHECK_EQUAL(pop(died), 1);
+    died.forget();
+    CHECK(ring.was(3).joined);
+    CHECK(ring.was(3).required);
+    CHECK_EQUAL(ring.was(3).position, 2);
+    CHECK(publish(ring, 4));
+    CHECK(publish(ring, 5));
+    CHECK(!publish(ring, 6));  // the place still counts
+    auto heir = ring.resume(3, false);
+    CHECK(heir.joined());
+    CHECK(!ring.was(3).required);
+    CHECK_EQUAL(heir.joined_at(), 1);
+    CHECK_EQUAL(heir.received(), 1);
+    for (std::int64_t i = 2; i < 6; ++i) CHECK_EQUAL(pop(heir), i);
+    CHECK_EQUAL(pop(heir), -1);
+}
+
+TEST(who_died_and_was_put_out_joins_anew) {
+    Ring ring(RingShape::checked(2, 8));
+    CHECK(!ring.resume(0, false).joined());  // nobody was there
+    auto died = ring.subscribe();
+    died.forget();
+    CHECK(publish(ring, 0));
+    CHECK(publish(ring, 1));
+    CHECK(!publish(ring, 2));
+    CHECK_EQUAL(ring.evicted(), 0);
+    ring.put_out(0);
+    CHECK_EQUAL(ring.evicted(), 1);
+    CHECK(!ring.was(0).joined);
+    CHECK(publish(ring, 2));
+    CHECK(!ring.resume(0, false).joined());
+    CHECK_EQUAL(ring.subscribe(0, false).joined_at(), 3);
+}
+
+TEST(what_does_not_fit_is_dropped_and_counted) {
+    Ring ring(RingShape::checked(4, 8));
+    auto subscriber = ring.subscribe();
+    std::int64_t values[6] = {0, 1, 2, 3, 4, 5};
+    const auto* bytes = reinterpret_cast<const std::byte*>(values);
+    CHECK_EQUAL(ring.publish_or_drop(bytes, 3), 3);
+    CHECK_EQUAL(ring.dropped(), 0);
+    CHECK_EQUAL(ring.publish_or_drop(bytes + 24, 3), 1);
+    CHECK_EQUAL(ring.dropped(), 2);
+    CHECK_EQUAL(ring.publish_or_drop(bytes, 6), 0);
+    CHECK_EQUAL(ring.dropped(), 8);
+    for (std::int64_t i = 0; i < 4; ++i) CHECK_EQUAL(pop(subscriber), i);
+    CHECK_EQUAL(pop(subscriber), -1);
+    CHECK_EQUAL(ring.published(), 4);
+}
+
 // Joins, leaves, publications and polls in random order, against one deque a subscriber.
 TEST(random_membership_against_deques) {
     Ring ring(RingShape::checked(8, 8));
