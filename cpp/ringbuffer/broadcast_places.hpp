@@ -87,15 +87,8 @@ class BroadcastPlaces {
         if (!mine.consumed.compare_exchange_strong(vacant, shown, std::memory_order_acquire, std::memory_order_relaxed))
             return false;
         Memory::kill_point("join: place taken");
-        // [B8 relaxed] a first guess; the exchange below checks it.
-        std::int64_t held = control_->counters.roster.load(std::memory_order_relaxed);
-        // [B3 acq_rel] pairs with [B3 acq_rel] in slowest(): the meeting described there. It has to be a write even if
-        // the roster stays as it is. [B7 relaxed] a failed try is repeated.
-        while (!control_->counters.roster.compare_exchange_weak(held, std::max(held, place + 1),
-                                                                std::memory_order_acq_rel, std::memory_order_relaxed)) {
-        }
-        Memory::kill_point("join: met the producer");
         while (true) {
+            meet(place);
             // [B9 relaxed] the meeting has made every publication before the producer's last look visible.
             start = control_->cursor.published.load(std::memory_order_relaxed);
             // [B2 release] pairs with [B2 acquire] in slowest(): carries on what [B5 acquire] received. [B7 relaxed] a
@@ -103,8 +96,12 @@ class BroadcastPlaces {
             if (mine.consumed.compare_exchange_strong(shown, start, std::memory_order_release,
                                                       std::memory_order_relaxed))
                 break;
-            // Put out for the age of the cursor that we saw first: that was no subscriber yet.
+            // Put out for the age of the cursor that we saw first: that was no subscriber yet. The producer may go on
+            // seeing us put out, so we have to meet it again.
             control_->counters.evicted.fetch_add(-1, std::memory_order_relaxed);  // [B6 relaxed] a count to show
+            shown = start;
+            // [B2 release] pairs with [B2 acquire] in slowest(): as above
+            mine.consumed.store(shown, std::memory_order_release);
         }
         mine.joined_at.store(start, std::memory_order_relaxed);  // [B10 relaxed] the state below publishes it
         mine.lost.store(0, std::memory_order_relaxed);           // [B10 relaxed] the state below publishes it
@@ -191,12 +188,25 @@ class BroadcastPlaces {
         return control_->counters.dropped.load(std::memory_order_relaxed);  // [B6 relaxed] a count to show
     }
     std::int64_t evicted() const noexcept {
-        return control_->counters.evicted.load(std::memory_order_relaxed);  // [B6 relaxed] a count to show
+        // [B6 relaxed] a count to show; a join that meets its own eviction may take it back before it is counted
+        return std::max<std::int64_t>(0, control_->counters.evicted.load(std::memory_order_relaxed));
     }
 
     Control* control() const noexcept { return control_; }
 
   private:
+    // After it the producer sees us, or we see the cursor that it had when it last looked.
+    void meet(std::int64_t place) const noexcept {
+        // [B8 relaxed] a first guess; the exchange below checks it.
+        std::int64_t held = control_->counters.roster.load(std::memory_order_relaxed);
+        // [B3 acq_rel] pairs with [B3 acq_rel] in slowest(): the meeting described there. It has to be a write even if
+        // the roster stays as it is. [B7 relaxed] a failed try is repeated.
+        while (!control_->counters.roster.compare_exchange_weak(held, std::max(held, place + 1),
+                                                                std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        }
+        Memory::kill_point("join: met the producer");
+    }
+
     Control* control_;
 };
 

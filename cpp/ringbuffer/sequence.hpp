@@ -21,6 +21,9 @@ struct HardwareMemory {
     template <class T>
     using Atom = std::atomic<T>;
 
+    // A word of a slot that is read while it may be written.
+    using Word = std::atomic_ref<std::uint64_t>;
+
     // Copies between a caller's buffer and a slot, which never overlap. Sizes that messages have become two register
     // moves that may overlap each other: a call of memcpy costs as much as the rest of a push.
 #if defined(__GNUC__) && !defined(__clang__)

@@ -116,6 +116,14 @@ class Execution {
         return atoms_.size() - 1;
     }
 
+    // The atom that stands for a word of a slot: made when the word is first touched, for whoever that is, from what
+    // stood there before the run.
+    AtomId word(std::uint64_t* at) {
+        const auto [found, made] = word_atoms_.try_emplace(at, 0);
+        if (made) found->second = new_atom(static_cast<std::int64_t>(*at));
+        return found->second;
+    }
+
     std::int64_t load(AtomId atom, std::memory_order order) {
         step();
         auto& stores = atoms_[atom];
@@ -333,6 +341,7 @@ class Execution {
     std::array<View, kModelThreads> views_{};
     std::array<VectorClock, kModelThreads> clocks_{};
     std::map<const std::byte*, Word> words_;
+    std::map<const std::uint64_t*, AtomId> word_atoms_;
     std::string failure_;
     inline static std::array<Fiber, kModelThreads> fibers_{};
 };
@@ -383,9 +392,26 @@ class ModelAtom {
     AtomId id_;
 };
 
+// A word of a slot that is read while it may be written.
+class ModelWord {
+  public:
+    explicit ModelWord(std::uint64_t& at) : id_(Execution::current()->word(&at)) {}
+
+    std::uint64_t load(std::memory_order order) const {
+        return static_cast<std::uint64_t>(Execution::current()->load(id_, order));
+    }
+    void store(std::uint64_t value, std::memory_order order) const {
+        Execution::current()->store(id_, static_cast<std::int64_t>(value), order);
+    }
+
+  private:
+    AtomId id_;
+};
+
 struct ModelMemory {
     template <class T>
     using Atom = ModelAtom<T>;
+    using Word = ModelWord;
     static void write(std::byte* slot, const std::byte* from, std::size_t bytes) {
         Execution::current()->plain_access(slot, bytes, true);
         std::memcpy(slot, from, bytes);
