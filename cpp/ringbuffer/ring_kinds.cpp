@@ -3,9 +3,9 @@
 #include <string>
 
 #include "base/errors.hpp"
-#include "ringbuffer/broadcast_ring.hpp"
 #include "ringbuffer/mpmc_ring.hpp"
 #include "ringbuffer/mpsc_ring.hpp"
+#include "ringbuffer/overwriting_ring.hpp"
 #include "ringbuffer/region.hpp"
 #include "ringbuffer/spsc_ring.hpp"
 
@@ -14,7 +14,8 @@ namespace fastmas::ringbuffer {
 std::size_t body_bytes(RingKind kind, SlotLayout slots, RingShape shape) {
     const bool contiguous = slots == SlotLayout::contiguous;
     if (kind == RingKind::spsc && contiguous) return sizeof(SpscControl<HardwareMemory>) + shape.bytes();
-    if (kind == RingKind::broadcast && contiguous) return sizeof(BroadcastControl<HardwareMemory>) + shape.bytes();
+    // The rings of all overflow policies in the room of those that pad their slots to words.
+    if (kind == RingKind::broadcast && contiguous) return OverwritingRing<>::body_bytes(shape);
     if (kind == RingKind::mpsc && !contiguous) return MpscRing<>::body_bytes(shape);
     if (kind == RingKind::mpmc && !contiguous) return MpmcRing<>::body_bytes(shape);
     throw base::ConfigError("a shared " + std::string(kind_text(kind)) + " ring cannot have " +
