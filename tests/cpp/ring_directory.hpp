@@ -2,7 +2,6 @@
 // there is theirs and nobody cleans it but they.
 #pragma once
 
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,13 +52,6 @@ inline ringbuffer::RegionSpec spec_of(std::int64_t capacity, std::size_t slot_by
     spec.shape = {capacity, slot_bytes};
     spec.dtype = "int64";
     return spec;
-}
-
-// Waits for a child; 128 + signal when it was killed.
-inline int exit_code_of(pid_t child) {
-    int status = 0;
-    while (waitpid(child, &status, 0) < 0) CHECK(errno == EINTR);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 }  // namespace fastmas::testing

@@ -13,6 +13,7 @@
 
 #include "base/errors.hpp"
 #include "check.hpp"
+#include "child_process.hpp"
 #include "ring_directory.hpp"
 #include "ringbuffer/region.hpp"
 #include "ringbuffer/spsc_ring.hpp"
@@ -284,11 +285,10 @@ TEST(an_observer_that_leaves_does_not_take_the_roles_of_its_process_along) {
         (void)Segment::clean();
     }
     // A second process sees the lock that the first must still have.
-    const pid_t child = fork();
-    if (child == 0) {
+    const pid_t child = fastmas::testing::spawn([] {
         const auto seen = Segment::attach("/feed", RingKind::spsc);
-        _exit(seen->state_of(Role::producer(0)) == RoleState::alive ? 0 : 1);
-    }
+        return seen->state_of(Role::producer(0)) == RoleState::alive ? 0 : 1;
+    });
     CHECK_EQUAL(fastmas::testing::exit_code_of(child), 0);
 }
 

@@ -1,0 +1,231 @@
+// kill -9 (and SIGSTOP) at every step of create, attach, take, leave and close of a shared ring: what is left stands in
+// nobody's way. Linked with the library that has the kill points.
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <iostream>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "check.hpp"
+#include "child_process.hpp"
+#include "ring_directory.hpp"
+#include "ringbuffer/kill_point.hpp"
+#include "ringbuffer/segment.hpp"
+
+using namespace fastmas::ringbuffer;
+using fastmas::testing::exit_code_of;
+using fastmas::testing::files_in;
+using fastmas::testing::RingDirectory;
+using fastmas::testing::spawn;
+using fastmas::testing::spec_of;
+
+namespace {
+
+constexpr Role kProducer = Role::producer(0);
+
+std::shared_ptr<Segment> make() {
+    return Segment::create("/feed", spec_of(64), [](std::byte* body) { body[100] = std::byte{42}; });
+}
+
+std::shared_ptr<Segment> attach() {
+    return Segment::attach("/feed", RingKind::spsc);
+}
+
+// In a child: the signal comes at the step-th kill point that it passes.
+int steps_left = 0;
+int signal_at_step = 0;
+void die_at_step(const char* /*step*/) {
+    if (--steps_left == 0) raise(signal_at_step);
+}
+
+pid_t spawn_and_signal(int step, int signal, const std::function<void()>& body) {
+    return spawn([&] {
+        steps_left = step;
+        signal_at_step = signal;
+        kill_point_hook = die_at_step;
+        body();
+        return 0;
+    });
+}
+
+// Kills `body` at its first step, its second, ..., until it lives; `check` looks at what is left each time.
+void kill_at_every_step(const char* what, int fewest, const std::function<void()>& body,
+                        const std::function<void()>& check) {
+    int step = 1;
+    for (;; ++step) {
+        const int code = exit_code_of(spawn_and_signal(step, SIGKILL, body));
+        check();
+        if (code == 0) break;
+        CHECK_EQUAL(code, 128 + SIGKILL);
+    }
+    std::cout << what << ": killed at " << step - 1 << " steps\n";
+    CHECK(step > fewest);
+}
+
+// A life of a ring from end to end, as one process has it.
+void whole_life() {
+    const auto segment = make();
+    segment->take(kProducer);
+    segment->take_any(Side::consumer, "risk", nullptr);
+    segment->leave(kProducer);
+    segment->take(kProducer);
+    const auto observer = attach();
+    segment->close();
+}
+
+bool only_ring_or_nothing(const std::string& files) {
+    return files.empty() || files == "fastmas.feed";
+}
+
+}  // namespace
+
+TEST(killed_alone_it_leaves_a_complete_ring_or_none) {
+    const RingDirectory directory;
+    int step = 0;
+    kill_at_every_step("life of a ring, alone", 20, whole_life, [&] {
+        CHECK(only_ring_or_nothing(files_in(directory.path())));
+        for (const SegmentInfo& info : Segment::list()) {
+            CHECK_EQUAL(info.state, std::string("stale"));
+            for (const auto& holder : info.holders) CHECK(holder.state != RoleState::alive);
+        }
+        // The next one attaches, replaces or cleans, in turn.
+        ++step;
+        if (step % 3 == 0) {
+            (void)Segment::clean();
+        } else if (step % 3 == 1) {
+            const auto segment = make();
+            CHECK(segment->take(kProducer) == RoleState::absent);
+        } else if (!files_in(directory.path()).empty()) {
+            const auto segment = attach();
+            CHECK(segment->body()[100] == std::byte{42});
+            CHECK(segment->state_of(kProducer) != RoleState::alive);
+            CHECK(segment->take(kProducer) != RoleState::alive);
+            CHECK(segment->take_any(Side::consumer, "risk", nullptr) == Role::consumer(0));
+        }
+        CHECK_EQUAL(files_in(directory.path()), std::string());
+    });
+}
+
+TEST(killed_beside_a_survivor_it_takes_nothing_along) {
+    const RingDirectory directory;
+    const auto mine = make();
+    mine->take(Role::consumer(0));
+    std::set<RoleState> seen;
+    kill_at_every_step(
+        "attach, take, leave, close", 12,
+        [] {
+            const auto segment = attach();
+            segment->take(kProducer, "feeder");
+            segment->leave(kProducer);
+            segment->take(kProducer, "feeder");
+        },
+        [&] {
+            const RoleState state = mine->state_of(kProducer);
+            seen.insert(state);
+            CHECK(state != RoleState::alive);
+            CHECK_EQUAL(files_in(directory.path()), std::string("fastmas.feed"));
+            CHECK_EQUAL(Segment::list().at(0).state, std::string("in use"));
+            CHECK(mine->state_of(Role::consumer(0)) == RoleState::alive);
+            // A name is there whole or not at all.
+            for (const auto& holder : Segment::list().at(0).holders)
+                CHECK(holder.name.empty() || holder.name == "feeder");
+            CHECK(mine->take(kProducer) == state);
+            mine->leave(kProducer);
+            CHECK(mine->forget(kProducer));
+        });
+    CHECK(seen.count(RoleState::absent) == 1 && seen.count(RoleState::dead) == 1 && seen.count(RoleState::left) == 1);
+}
+
+TEST(killed_while_it_replaces_a_stale_ring_it_leaves_the_old_or_none_or_the_new) {
+    const RingDirectory directory;
+    const auto leave_one = [] {
+        CHECK_EQUAL(exit_code_of(spawn([] {
+                        const auto segment = make();
+                        segment->take(kProducer);
+                        segment->body()[101] = std::byte{1};  // the old one
+                        raise(SIGKILL);
+                        return 1;
+                    })),
+                    128 + SIGKILL);
+    };
+    leave_one();
+    bool old_seen = false;
+    bool none_seen = false;
+    bool new_seen = false;
+    kill_at_every_step(
+        "create over a stale ring", 6,
+        [] {
+            const auto segment = make();
+            segment->take(kProducer);
+        },
+        [&] {
+            if (files_in(directory.path()).empty()) {
+                none_seen = true;
+            } else {
+                const auto segment = attach();
+                const bool old = segment->body()[101] == std::byte{1};
+                (old ? old_seen : new_seen) = true;
+                CHECK(segment->body()[100] == std::byte{42});
+            }
+            CHECK_EQUAL(files_in(directory.path()), std::string());
+            leave_one();
+        });
+    CHECK(old_seen && none_seen && new_seen);
+}
+
+TEST(killed_while_it_cleans_or_unlinks_it_leaves_the_ring_or_none) {
+    const RingDirectory directory;
+    for (const bool clean : {true, false})
+        kill_at_every_step(
+            clean ? "clean" : "unlink", 1,
+            [clean] {
+                kill_point_hook = nullptr;
+                if (files_in(std::getenv("FASTMAS_RING_DIR")).empty()) {
+                    // what clean() is for: a process that ended without closing
+                    (void)exit_code_of(spawn([] {
+                        const auto segment = make();
+                        raise(SIGKILL);
+                        return 1;
+                    }));
+                }
+                kill_point_hook = die_at_step;
+                if (clean)
+                    CHECK_EQUAL(Segment::clean().size(), 1U);
+                else
+                    CHECK(Segment::unlink("/feed"));
+            },
+            [&] {
+                CHECK(only_ring_or_nothing(files_in(directory.path())));
+                (void)Segment::clean();
+                CHECK_EQUAL(files_in(directory.path()), std::string());
+            });
+}
+
+// Only in the microseconds of a removal does a stopped process stand in others' way; they are told whom to wake.
+TEST(stopped_in_the_middle_of_a_removal_it_is_named) {
+    const RingDirectory directory;
+    const pid_t stopped = spawn([] {
+        const auto segment = make();
+        kill_point_hook = [](const char* step) {
+            if (std::string(step) == "remove: locked") raise(SIGSTOP);
+        };
+        segment->close();
+        return 0;
+    });
+    int status = 0;
+    CHECK_EQUAL(waitpid(stopped, &status, WUNTRACED), stopped);
+    CHECK(WIFSTOPPED(status));
+    const std::string text = "ring '/feed' has been in the middle of a change by process " + std::to_string(stopped) +
+                             " for 5000 ms, which takes microseconds: that process is stopped; let it go on (SIGCONT)";
+    CHECK_THROWS(attach(), SegmentBusy, text);
+    CHECK_EQUAL(kill(stopped, SIGCONT), 0);
+    CHECK_EQUAL(exit_code_of(stopped), 0);
+    CHECK_EQUAL(files_in(directory.path()), std::string());
+    // Killed instead, it would have held nothing.
+    const auto segment = make();
+    CHECK(segment->usable());
+}
+
+TEST_MAIN
