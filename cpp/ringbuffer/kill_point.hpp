@@ -9,6 +9,9 @@ namespace fastmas::ringbuffer {
 // Called at every mark with what the process is about to do; set by the test, once, before anything else.
 inline void (*kill_point_hook)(const char* step) = nullptr;
 
+// Set by a test to see what a system without nameless files and without MADV_POPULATE_WRITE does.
+inline bool plain_system = false;
+
 }  // namespace fastmas::ringbuffer
 
 #define FASTMAS_KILL_POINT(step)                                                                             \
@@ -17,6 +20,10 @@ inline void (*kill_point_hook)(const char* step) = nullptr;
     } while (false)
 
 #else
+
+namespace fastmas::ringbuffer {
+inline constexpr bool plain_system = false;
+}
 
 #define FASTMAS_KILL_POINT(step) \
     do {                         \

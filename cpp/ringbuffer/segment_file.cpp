@@ -111,7 +111,7 @@ std::vector<std::byte> read_head(int fd) {
 Draft::Draft(const std::string& directory) {
 #if defined(O_TMPFILE)
     // It gets its name through /proc, so without one it needs a name from the start.
-    if (access("/proc/self/fd", F_OK) == 0)
+    if (!plain_system && access("/proc/self/fd", F_OK) == 0)
         file_ = Descriptor(open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, kOwnerOnly));
 #endif
     FASTMAS_KILL_POINT("create: drafted");
@@ -127,6 +127,7 @@ Draft::Draft(const std::string& directory) {
             fail(errno, "cannot make shared memory in " + directory);
         }
     }
+    FASTMAS_KILL_POINT("create: not yet present");
     if (!try_lock(file_.get(), LockByte::kPresent, LockType::shared)) fail(EBUSY, "cannot lock " + name_);
 }
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "ringbuffer/kill_point.hpp"
 #include "ringbuffer/segment_file.hpp"
 
 namespace fastmas::ringbuffer {
@@ -46,6 +47,7 @@ void ask_for_huge_pages(std::byte* data, std::size_t bytes) {
 bool populate(std::byte* data, std::size_t bytes) {
 #if defined(__linux__)
     constexpr int kPopulateWrite = 23;  // MADV_POPULATE_WRITE of Linux 5.14; older headers do not have it
+    if (plain_system) return false;
     if (madvise(data, bytes, kPopulateWrite) == 0) return true;
     if (errno == EFAULT || errno == ENOMEM || errno == ENOSPC) fail(ENOSPC, bytes, "cannot get");
 #endif

@@ -2,6 +2,7 @@
 // nobody's way. Linked with the library that has the kill points.
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <functional>
 #include <iostream>
 #include <memory>
@@ -75,36 +76,50 @@ void whole_life() {
     segment->close();
 }
 
+// Besides the ring's, a draft's name may be left where files must have one from the start; clean() removes it.
 bool only_ring_or_nothing(const std::string& files) {
-    return files.empty() || files == "fastmas.feed";
+    if (!plain_system) return files.empty() || files == "fastmas.feed";
+    return files.find("fastmas.", files.find("fastmas.") + 1) == std::string::npos;
+}
+
+// On this system, and as on one without nameless files.
+void on_both_systems(const std::function<void()>& body) {
+    body();
+    plain_system = true;
+    body();
+    plain_system = false;
 }
 
 }  // namespace
 
 TEST(killed_alone_it_leaves_a_complete_ring_or_none) {
-    const RingDirectory directory;
-    int step = 0;
-    kill_at_every_step("life of a ring, alone", 20, whole_life, [&] {
-        CHECK(only_ring_or_nothing(files_in(directory.path())));
-        for (const SegmentInfo& info : Segment::list()) {
-            CHECK_EQUAL(info.state, std::string("stale"));
-            for (const auto& holder : info.holders) CHECK(holder.state != RoleState::alive);
-        }
-        // The next one attaches, replaces or cleans, in turn.
-        ++step;
-        if (step % 3 == 0) {
-            (void)Segment::clean();
-        } else if (step % 3 == 1) {
-            const auto segment = make();
-            CHECK(segment->take(kProducer) == RoleState::absent);
-        } else if (!files_in(directory.path()).empty()) {
-            const auto segment = attach();
-            CHECK(segment->body()[100] == std::byte{42});
-            CHECK(segment->state_of(kProducer) != RoleState::alive);
-            CHECK(segment->take(kProducer) != RoleState::alive);
-            CHECK(segment->take_any(Side::consumer, "risk", nullptr) == Role::consumer(0));
-        }
-        CHECK_EQUAL(files_in(directory.path()), std::string());
+    on_both_systems([] {
+        const RingDirectory directory;
+        int step = 0;
+        kill_at_every_step("life of a ring, alone", 20, whole_life, [&] {
+            CHECK(only_ring_or_nothing(files_in(directory.path())));
+            for (const SegmentInfo& info : Segment::list()) {
+                CHECK(info.state == "stale" || (plain_system && info.name != "/feed" && info.state == "unfinished"));
+                for (const auto& holder : info.holders) CHECK(holder.state != RoleState::alive);
+            }
+            // The next one attaches, replaces or cleans, in turn.
+            ++step;
+            if (step % 3 == 0) {
+                (void)Segment::clean();
+            } else if (step % 3 == 1) {
+                const auto segment = make();
+                CHECK(segment->take(kProducer) == RoleState::absent);
+            } else if (std::filesystem::exists(directory.path() + "/fastmas.feed")) {
+                const auto segment = attach();
+                CHECK(segment->body()[100] == std::byte{42});
+                CHECK(segment->state_of(kProducer) != RoleState::alive);
+                CHECK(segment->take(kProducer) != RoleState::alive);
+                CHECK(segment->take_any(Side::consumer, "risk", nullptr) == Role::consumer(0));
+            }
+            CHECK(files_in(directory.path()).find("fastmas.feed") == std::string::npos);
+            if (plain_system) (void)Segment::clean();
+            CHECK_EQUAL(files_in(directory.path()), std::string());
+        });
     });
 }
 
