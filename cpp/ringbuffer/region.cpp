@@ -95,6 +95,7 @@ std::uint64_t layout_hash() {
                                        offsetof(RegionHeader, capacity),
                                        offsetof(RegionHeader, region_bytes),
                                        offsetof(RegionHeader, dtype),
+                                       offsetof(RegionHeader, dropped),
                                        offsetof(RegionHeader, readable),
                                        offsetof(RegionHeader, writable),
                                        offsetof(RegionHeader, roles),
