@@ -59,6 +59,7 @@ std::shared_ptr<Segment> Segment::create(std::string_view name, const RegionSpec
     made->name = name;
     made->path = path_of(name);
     made->spec = spec;
+    made->took_part = true;
     {
         const std::lock_guard lock(table.mutex);
         make_room(table, made->path, name);  // before the work, to refuse at once

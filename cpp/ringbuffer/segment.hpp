@@ -32,15 +32,16 @@ struct SegmentInfo {
 
 // Guarantees: a role has one holder at a time, among all processes; the kernel gives it back when the holder's process
 // ends, however it ends, and not before: a stopped process holds it, a forked child does not. A name means a complete
-// ring or nothing. The last process to close removes the name, at exit() at the latest; one that is killed leaves it
-// for the next create() or clean(). Processes that create, attach, close, clean or unlink at once do so as if one after
-// the other. A process that is stopped in the middle of a removal (microseconds) delays the others by at most
-// kLockPatience; then they get a SegmentBusy that names it.
+// ring or nothing. The last process to close removes the name, at exit() at the latest, but one that never held a role
+// leaves what a dead holder may come back to; one that is killed leaves it for the next create() or clean(). Processes
+// that create, attach, close, clean or unlink at once do so as if one after the other.
 // Who may call what: everything, any thread. After a fork() the child's copies are unusable: nothing the child does,
 // closing included, touches the parent's roles; the child attaches anew.
-// Use it for rings between processes of one user on one machine that trust one another as far as memory goes: what a
-// header says is checked, but who can write the file can also shorten it under a reader (SIGBUS).
-// Do not open the file of a ring that the own process has mapped: closing it again gives all roles back (POSIX).
+// Use it for rings between processes of one user on one machine, which trust one another as far as memory goes: what a
+// header says is checked, but who can write the file can also shorten it under a reader (SIGBUS). Do not open the file
+// of a ring that the own process has mapped: closing it again gives all roles back, says POSIX.
+// Progress: taking, leaving and asking are a few system calls. A process that is stopped in the middle of a removal
+// (microseconds) delays the others by at most kLockPatience; then they get a SegmentBusy that names it.
 class Segment {
   public:
     // A name that somebody has mapped is refused; one that nobody has is replaced. The region is zeroed, touched, and

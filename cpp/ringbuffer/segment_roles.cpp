@@ -97,6 +97,11 @@ void set_holder(Attachment& at, Role role, const void* segment) {
 
 }  // namespace
 
+bool Attachment::is_dead(Role role) const noexcept {
+    return held_in(entry(role)) == Held::taken && !held_here(*this, role) &&
+           !holder_of(file.get(), LockByte::role(role), LockType::exclusive).held;
+}
+
 void Segment::require_usable() const {
     if (usable()) return;
     // [F3 relaxed] usable() has acquired it
@@ -114,6 +119,7 @@ RoleState Segment::take_locked(Role role, std::string_view holder_name) {
         refuse_role(at, role, holder_of(at.file.get(), LockByte::role(role), LockType::exclusive).pid);
     RoleEntry& entry = at.entry(role);
     const RoleState before = state_when_free(held_in(entry));
+    at.took_part = true;
     set_holder(at, role, this);  // before it is written down: state_of() must not take our own role for a dead one's
     write_holder(entry, holder_name);
     return before;

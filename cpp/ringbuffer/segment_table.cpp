@@ -9,9 +9,23 @@
 #include <thread>
 #include <utility>
 
+#include "ringbuffer/file_lock.hpp"
 #include "ringbuffer/kill_point.hpp"
 
 namespace fastmas::ringbuffer {
+
+void Attachment::depart() noexcept {
+    for (std::int32_t place = 0; !took_part && place < kRoles; ++place) {
+        if (!is_dead(Role{place})) continue;
+        unlock(file.get(), LockByte::kPresent);
+        return;
+    }
+    try {
+        remove_if_unused(file.get(), path, name);
+    } catch (const std::exception&) {
+        // A stopped process is just removing it, or the directory went: what is left, clean() finds.
+    }
+}
 
 SegmentTable& SegmentTable::instance() {
     static SegmentTable& table = *new SegmentTable;
@@ -53,12 +67,7 @@ void SegmentTable::at_exit() noexcept {
     }
     if (!lock) return;
     for (const auto& attachment : table.all_) {
-        if (attachment->generation != table.generation()) continue;
-        try {
-            remove_if_unused(attachment->file.get(), attachment->path, attachment->name);
-        } catch (const std::exception&) {
-            // a stopped process is just removing it
-        }
+        if (attachment->generation == table.generation()) attachment->depart();
     }
 }
 
@@ -81,11 +90,7 @@ void SegmentTable::add(std::shared_ptr<Attachment> attachment) {
 void SegmentTable::drop(Attachment& attachment) noexcept {
     if (--attachment.users > 0) return;
     if (attachment.generation == generation()) {
-        try {
-            remove_if_unused(attachment.file.get(), attachment.path, attachment.name);
-        } catch (const std::exception&) {
-            // A stopped process is just removing it, or the directory went: what is left, clean() finds.
-        }
+        attachment.depart();
         FASTMAS_KILL_POINT("close: name decided");
         const std::lock_guard closing(attachment.closing);
         attachment.file.close();

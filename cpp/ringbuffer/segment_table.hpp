@@ -24,6 +24,7 @@ struct Attachment {
     RegionSpec spec;
     std::uint32_t generation = 0;  // of the process that attached it
     int users = 0;                 // Segments that are not closed; guarded by SegmentTable::mutex
+    bool took_part = false;        // made it or took a role; likewise
     Mapping map;
     std::mutex closing;  // held while `file` is closed, and by those who use it without the table's mutex
     Descriptor file;
@@ -32,6 +33,11 @@ struct Attachment {
 
     RegionHeader& header() const noexcept { return *reinterpret_cast<RegionHeader*>(map.data()); }
     RoleEntry& entry(Role role) const noexcept { return header().roles[static_cast<std::size_t>(role.place)]; }
+    // Nobody holds it, and its last holder did not give it back.
+    bool is_dead(Role role) const noexcept;
+    // This process is done with the file: the name goes if nobody else is there. Who only looked leaves what a dead
+    // holder may come back to. Gives up the process's presence, closes nothing.
+    void depart() noexcept;
 };
 
 // Process-wide; never destroyed. Whoever opens, closes or looks for a file of a ring holds `mutex`.

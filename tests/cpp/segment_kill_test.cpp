@@ -182,6 +182,7 @@ TEST(killed_while_it_replaces_a_stale_ring_it_leaves_the_old_or_none_or_the_new)
                 const auto segment = attach();
                 const bool old = segment->body()[101] == std::byte{1};
                 (old ? old_seen : new_seen) = true;
+                CHECK(segment->take(kProducer) != RoleState::alive);
                 CHECK(segment->body()[100] == std::byte{42});
             }
             CHECK_EQUAL(files_in(directory.path()), std::string());

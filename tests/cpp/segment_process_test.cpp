@@ -152,6 +152,28 @@ TEST(what_the_dead_left_is_attached_to_or_replaced) {
     }
 }
 
+TEST(who_only_looks_at_what_the_dead_left_leaves_it_there) {
+    const RingDirectory directory;
+    CHECK_EQUAL(exit_code_of(spawn([] {
+                    const auto segment = make("/feed");
+                    segment->take(kProducer);
+                    raise(SIGKILL);
+                    return 1;
+                })),
+                128 + SIGKILL);
+    for (int i = 0; i < 2; ++i) attach("/feed")->close();  // say, to find that the dtype is another
+    CHECK_EQUAL(files_in(directory.path()), std::string("fastmas.feed"));
+    const auto observer = attach("/feed");
+    CHECK_EQUAL(exit_code_of(spawn([&] {
+                    attach("/feed")->take(kProducer);
+                    return 0;
+                })),
+                0);
+    CHECK(observer->state_of(kProducer) == RoleState::left);
+    observer->close();  // nobody is dead any more
+    CHECK_EQUAL(files_in(directory.path()), std::string());
+}
+
 TEST(a_ring_of_which_nobody_lives_is_cleaned_and_no_other) {
     const RingDirectory directory;
     const auto mine = make("/mine");
