@@ -9,4 +9,5 @@ PYBIND11_MODULE(_core, module) {
     bindings::register_consensus(module);
     bindings::register_audit(module);
     bindings::register_kernel(module);
+    bindings::register_floors(module);
 }

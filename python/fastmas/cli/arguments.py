@@ -36,6 +36,13 @@ def _symbols(text: str) -> tuple[str, ...]:
     return symbols
 
 
+def _words(text: str) -> tuple[str, ...]:
+    words = tuple(word.strip().lower() for word in text.split(",") if word.strip())
+    if not words:
+        raise argparse.ArgumentTypeError(f"names are separated by commas, got {text!r}; e.g. subetha,pipe")
+    return words
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line instead of repeating every option."""
 
@@ -99,6 +106,24 @@ def _add_explain(commands: Any) -> None:
     command.set_defaults(command=explain)
 
 
+def _add_bench(commands: Any) -> None:
+    from fastmas.cli.bench import bench
+
+    command = commands.add_parser(
+        "bench",
+        help="measure messages between two processes here, beside what else Python offers",
+        description="Round trips, streams and an open loop through rings, rivals and the floors of this machine.",
+    )
+    command.add_argument("--full", action="store_true", help="minutes instead of seconds, for numbers to keep")
+    command.add_argument(
+        "--only", type=_words, metavar="A,B,...", help="contenders whose name has one of these; floors always run"
+    )
+    command.add_argument("--out", type=Path, metavar="DIR", help="write latency.json and latency.svg there")
+    command.add_argument("--quiet", action="store_true", help="no progress")
+    command.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    command.set_defaults(command=bench)
+
+
 def _version() -> str:
     try:
         return version("fastmas")
@@ -113,6 +138,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"fastmas {_version()}")
     commands = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_replay, _add_explain):
+    for add in (_add_run, _add_replay, _add_explain, _add_bench):
         add(commands)
     return parser.parse_args(list(arguments))
