@@ -1,6 +1,7 @@
 #include "bindings.hpp"
 #include "ring_end.hpp"
 #include "ring_objects.hpp"
+#include "ring_segments.hpp"
 
 namespace fastmas::bindings {
 
@@ -8,6 +9,7 @@ void register_ring(py::module_& module) {
     py::module_ ring = module.def_submodule("ring", "Rings between agents; see fastmas.ring.");
     if (!add_spsc_ring(ring.ptr()) || !add_broadcast_ring(ring.ptr()) || !add_subscriber(ring.ptr()))
         throw py::error_already_set();
+    add_segment_functions(ring);
     // What is still open when the interpreter exits is closed like anything else: nobody died.
     py::module_::import("atexit").attr("register")(py::cpp_function(close_shared_ends));
 }

@@ -98,4 +98,14 @@ bool format_from_text(const std::string& text, const std::string& called, PyObje
     return false;
 }
 
+std::string readable_dtype(const std::string& text) {
+    try {
+        const py::object whole = py::module_::import("json").attr("loads")(py::bytes(text));
+        if (whole.contains("record")) return whole["record"].cast<std::string>();
+        return py::str(rebuilt(whole["dtype"])).cast<std::string>();
+    } catch (const std::exception&) {
+        return text;
+    }
+}
+
 }  // namespace fastmas::bindings

@@ -18,4 +18,8 @@ bool dtype_to_text(const RingFormat& format, std::string* text);
 // plain dtype when there is none, or more than one. False with ConfigError set, naming both sides of a mismatch.
 bool format_from_text(const std::string& text, const std::string& called, PyObject* wanted, RingFormat* format);
 
+// For people: the Record class's name, else the dtype as numpy writes it, else the text itself. Throws nothing of its
+// own: the text may be anything.
+std::string readable_dtype(const std::string& text);
+
 }  // namespace fastmas::bindings

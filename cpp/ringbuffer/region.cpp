@@ -174,7 +174,7 @@ void finish_header(RegionHeader& header) noexcept {
 
 RegionState state_of_region(std::span<const std::byte> head) noexcept {
     std::uint64_t magic = 0;
-    std::memcpy(&magic, head.data(), std::min(head.size(), sizeof magic));
+    if (!head.empty()) std::memcpy(&magic, head.data(), std::min(head.size(), sizeof magic));
     if (magic == RegionHeader::kMagic && head.size() >= sizeof magic) return RegionState::complete;
     return magic == 0 ? RegionState::unfinished : RegionState::foreign;
 }

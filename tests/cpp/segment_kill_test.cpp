@@ -144,8 +144,8 @@ TEST(killed_beside_a_survivor_it_takes_nothing_along) {
             CHECK_EQUAL(Segment::list().at(0).state, std::string("in use"));
             CHECK(mine->state_of(Role::consumer(0)) == RoleState::alive);
             // A name is there whole or not at all.
-            for (const auto& holder : Segment::list().at(0).holders)
-                CHECK(holder.name.empty() || holder.name == "feeder");
+            const auto listed = Segment::list();
+            for (const auto& holder : listed.at(0).holders) CHECK(holder.name.empty() || holder.name == "feeder");
             CHECK(mine->take(kProducer) == state);
             mine->leave(kProducer);
             CHECK(mine->forget(kProducer));

@@ -16,6 +16,14 @@ _Wait = Literal["adaptive", "spin", "yield", "block"]
 _Overflow = Literal["refuse", "drop_newest"]
 _Role = Literal["producer", "consumer"]
 
+_Holder = tuple[int, str, int, str, str]
+_Segment = tuple[
+    str, str, str, str | None, str | None, str | None, str | None, int | None, int | None, int, tuple[_Holder, ...]
+]
+
+def list_segments() -> list[_Segment]: ...
+def clean_segments() -> list[str]: ...
+
 @final
 class SpscRing:
     """A ring between one producer and one consumer."""

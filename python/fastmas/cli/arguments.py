@@ -124,6 +124,24 @@ def _add_bench(commands: Any) -> None:
     command.set_defaults(command=bench)
 
 
+def _add_rings(commands: Any) -> None:
+    from fastmas.cli.rings import clean, ls
+
+    command = commands.add_parser(
+        "rings",
+        help="show the rings in shared memory, remove what killed processes left",
+        description="Rings between processes: who holds which end, and whose process is no more.",
+    )
+    verbs = command.add_subparsers(dest="rings_verb", required=True, metavar="ls|clean")
+    for name, run, text in (
+        ("ls", ls, "show each ring: kind, dtype, capacity, size, holders with process and state"),
+        ("clean", clean, "remove the rings that no process has open"),
+    ):
+        verb = verbs.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        verb.add_argument("--json", action="store_true", help="print one JSON array instead of text")
+        verb.set_defaults(command=run)
+
+
 def _version() -> str:
     try:
         return version("fastmas")
@@ -138,6 +156,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"fastmas {_version()}")
     commands = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_replay, _add_explain, _add_bench):
+    for add in (_add_run, _add_replay, _add_explain, _add_bench, _add_rings):
         add(commands)
     return parser.parse_args(list(arguments))
