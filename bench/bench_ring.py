@@ -1,8 +1,9 @@
 """What does a ring cost a Python program, against what it would use otherwise?
 
-``ring-pair``: one message in and out again, in one thread: the price of the calls. ``ring-batch``: 256 messages of 64
-bytes in and out, against copying the same bytes twice. ``ring-threads``: messages from one thread to another, both of
-which wait for each other: the price of handing over, dominated by the interpreter's lock. multiprocessing.Pipe stands
+``ring-pair``: one message in and out again, in one thread: the price of the calls. ``ring-empty-call``: looking into an
+empty ring, against appending to a deque. ``ring-batch``: 256 messages of 64 bytes in and out, against copying the same
+bytes twice. ``ring-threads``: messages from one thread to another, both of which wait for each other: the price of
+handing over, dominated by the interpreter's lock. multiprocessing.Pipe stands
 for what crosses processes; its messages are pickled.
 """
 
@@ -13,6 +14,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -98,6 +100,42 @@ def bench_pair(benchmark: Any, make: Callable[[], tuple[Callable[[Any], Any], Ca
             get()
 
     describe(benchmark, PAIRS, make.__name__.startswith("rival"))
+    benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=2)
+
+
+# ---- one thread, a call that finds nothing to do
+
+
+def empty_try_pop() -> None:
+    ring = SpscRing(Message, 1024)
+    for _ in repeat(None, PAIRS):
+        ring.try_pop()
+
+
+def empty_subscriber() -> None:
+    reader = BroadcastRing(Message, 1024).subscribe("reader")
+    for _ in repeat(None, PAIRS):
+        reader.try_pop()
+
+
+def rival_method_that_does_nothing() -> None:
+    """The conjugate of an int is the int: what the interpreter takes for any call into C, so the floor."""
+    number = 1
+    for _ in repeat(None, PAIRS):
+        number.conjugate()
+
+
+def rival_deque_append() -> None:
+    line: deque[Message] = deque()
+    for _ in repeat(None, PAIRS):
+        line.append(MESSAGE)
+
+
+@pytest.mark.benchmark(group="ring-empty-call", warmup=True)
+@pytest.mark.parametrize("run", [empty_try_pop, empty_subscriber, rival_deque_append, rival_method_that_does_nothing])
+def bench_empty_call(benchmark: Any, run: Callable[[], None]) -> None:
+    """Written as methods are called, for the interpreter specialises that; the object's making is a thousandth."""
+    describe(benchmark, PAIRS, run.__name__.startswith("rival"))
     benchmark.pedantic(run, rounds=ROUNDS, warmup_rounds=2)
 
 

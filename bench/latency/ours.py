@@ -88,7 +88,7 @@ OURS = [
     for layout in LAYOUTS
     for contender in (
         ring(f"SpscRing {layout}", layout, "spin"),
-        ring(f"SpscRing {layout}, try_pop in a loop", layout, "spin", polls=True),
+        ring(f"SpscRing {layout}, try_pop loop", layout, "spin", polls=True),
         ring(f"SpscRing {layout}, block", layout, "block"),
         ring(f"SpscRing {layout}, adaptive", layout, "adaptive"),
     )

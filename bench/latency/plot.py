@@ -5,14 +5,16 @@ A page of plotly needs megabytes of script to show two dozen lines; this file op
 
 from __future__ import annotations
 
+import itertools
 import math
 from html import escape
 from typing import Any
 
 Row = dict[str, Any]
 
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM, KEY = 1080, 430, 64, 56, 44, 330
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM, KEY = 1120, 430, 64, 56, 44, 370
 MARKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999)
+FLOOR = "#9aa0a6"
 OURS = ("#0b6e4f", "#2ca58d", "#7fc8a9", "#14452f", "#57a773", "#9bd1b8")
 RIVALS = ("#c1440e", "#d98e04", "#7a5195", "#374c80", "#bc5090", "#8c564b", "#5c677d", "#b08968")
 TITLES = {
@@ -38,8 +40,8 @@ def label(ns: float) -> str:
 class Panel:
     """One group of rows, drawn from `top` down."""
 
-    def __init__(self, title: str, rows: list[Row], top: int) -> None:
-        self.title, self.top = title, top
+    def __init__(self, title: str, rows: list[Row], top: int, colours: dict[str, str]) -> None:
+        self.title, self.top, self.colours = title, top, colours
         self.rows = sorted((row for row in rows if len(row["curve"]) > 1), key=lambda row: float(row["p50_ns"]))
         values = [ns for row in self.rows for _, ns in row["curve"] if ns > 0]
         self.low = math.floor(math.log10(min(values, default=100)))
@@ -69,11 +71,9 @@ class Panel:
             parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{self.top + TOP}" y2="{floor}" class="grid"/>')
             text = f"{100 * share:g} %"
             parts.append(f'<text x="{x:.1f}" y="{floor + 18}" class="axis" text-anchor="middle">{text}</text>')
-        mine, theirs = iter(OURS * 9), iter(RIVALS * 9)
         for number, row in enumerate(self.rows):
-            is_floor = row.get("floor", False)
-            colour = "#9aa0a6" if is_floor else next(theirs) if row["rival"] else next(mine)
-            dash = ' stroke-dasharray="5 4"' if is_floor else ""
+            colour = self.colours[row["name"]]
+            dash = ' stroke-dasharray="5 4"' if row.get("floor") else ""
             wide = 2 if row["rival"] else 3
             points = " ".join(f"{self.x(share):.1f},{self.y(ns):.1f}" for share, ns in row["curve"])
             parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="{wide}"{dash}/>')
@@ -86,11 +86,23 @@ class Panel:
         return parts
 
 
+def colours_of(rows: list[Row]) -> dict[str, str]:
+    """A colour for each name, the same in all panels."""
+    mine, theirs = itertools.cycle(OURS), itertools.cycle(RIVALS)
+    found: dict[str, str] = {}
+    for row in rows:
+        if row["name"] not in found:
+            found[row["name"]] = FLOOR if row.get("floor") else next(theirs if row["rival"] else mine)
+    return found
+
+
 def draw(rows: list[Row], caption: str) -> str:
     """The whole picture, from rows as the suite gives them; names are followed by their medians."""
+    colours = colours_of(rows)
     groups = [(group, [row for row in rows if row["group"] == group and row.get("curve")]) for group in TITLES]
     panels = [
-        Panel(TITLES[group], found, 34 + HEIGHT * n) for n, (group, found) in enumerate(g for g in groups if g[1])
+        Panel(TITLES[group], found, 34 + HEIGHT * n, colours)
+        for n, (group, found) in enumerate(g for g in groups if g[1])
     ]
     height = 34 + HEIGHT * len(panels)
     style = (
