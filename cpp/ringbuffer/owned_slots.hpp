@@ -137,9 +137,6 @@ class OwnedSlots {
                                                    std::memory_order_relaxed);
     }
 
-    // The line that the next push or pop will have to fetch from another core.
-    void prefetch(Sequence sequence) const noexcept { __builtin_prefetch(slot(sequence), 1); }
-
   private:
     static std::size_t stride(RingShape shape) noexcept {
         return (sizeof(std::uint64_t) + shape.slot_bytes + kSlotStep - 1) / kSlotStep * kSlotStep;

@@ -6,11 +6,15 @@
 
 #include "base/prng.hpp"
 #include "check.hpp"
+#include "crash_memory.hpp"
 #include "ringbuffer/mpmc_ring.hpp"
 #include "ringbuffer/mpsc_ring.hpp"
 
 using namespace fastmas::ringbuffer;
 using fastmas::base::Prng;
+using fastmas::testing::Body;
+using fastmas::testing::Crash;
+using fastmas::testing::CrashMemory;
 
 namespace {
 
@@ -135,6 +139,117 @@ TEST(batches_of_every_length_against_a_deque) {
 TEST(views_of_one_body_are_one_ring) {
     views_of_one_body_are_one_ring<MpscRing<>>();
     views_of_one_body_are_one_ring<MpmcRing<>>();
+}
+
+// What a producer or a consumer leaves that ends at any of its steps, seen and recovered by the next process.
+TEST(every_step_of_a_push_can_be_the_last) {
+    using Ring = MpscRing<CrashMemory>;
+    const auto shape = RingShape::checked(2, 8);
+    Body<Ring> body(shape);
+    Ring ring = body.view();
+    CHECK(ring.try_push(5, record_of(0, 8).data()));
+    CrashMemory::watch(body.data(), body.bytes());
+    CHECK(ring.try_push(7, record_of(1, 8).data()));
+    int stuck = 0;
+    int published = 0;
+    for (const Crash& crash : CrashMemory::unwatch()) {
+        Body<Ring> left(shape, crash);
+        Ring survivor = left.view();
+        std::byte out[8];
+        CHECK_EQUAL(survivor.pushed(), 2);
+        CHECK(survivor.try_pop(out));
+        const bool waits = survivor.delays_pop().has_value();
+        if (waits) {
+            CHECK(survivor.delays_pop() == Role::producer(7));
+            CHECK(!survivor.try_pop(out));
+            // A full ring whose oldest record nobody can have published: who is waited for is the same.
+            CHECK(survivor.try_push(5, record_of(2, 8).data()));
+            CHECK(!survivor.try_push(5, record_of(3, 8).data()));
+            CHECK(survivor.delays_push() == Role::producer(7));
+            CHECK_EQUAL(survivor.recover_producer(5), 0);
+            CHECK_EQUAL(survivor.recover_producer(7), 1);
+            CHECK_EQUAL(survivor.recover_producer(7), 0);
+            CHECK(survivor.try_pop(out));
+            CHECK(std::memcmp(out, record_of(2, 8).data(), 8) == 0);
+        } else {
+            CHECK(survivor.try_pop(out));
+            CHECK(std::memcmp(out, record_of(1, 8).data(), 8) == 0);
+        }
+        CHECK_EQUAL(survivor.skipped(), waits ? 1 : 0);
+        CHECK_EQUAL(survivor.pushed(), 2);
+        CHECK_EQUAL(survivor.popped(), 2);
+        ++(waits ? stuck : published);
+    }
+    CHECK_EQUAL(stuck, 3);
+    CHECK_EQUAL(published, 1);
+}
+
+TEST(every_step_of_a_pop_can_be_the_last) {
+    using Ring = MpmcRing<CrashMemory>;
+    const auto shape = RingShape::checked(2, 8);
+    Body<Ring> body(shape);
+    Ring ring = body.view();
+    for (std::uint64_t i = 0; i < 2; ++i) CHECK(ring.try_push(0, record_of(i, 8).data()));
+    std::byte out[8];
+    CrashMemory::watch(body.data(), body.bytes());
+    CHECK(ring.try_pop(9, out));
+    int taken = 0;
+    int given_back = 0;
+    for (const Crash& crash : CrashMemory::unwatch()) {
+        Body<Ring> left(shape, crash);
+        Ring survivor = left.view();
+        CHECK_EQUAL(survivor.popped(), 1);
+        CHECK_EQUAL(survivor.was_size(), 1);
+        const bool waits = !survivor.try_push(0, record_of(2, 8).data());
+        if (waits) {
+            CHECK(survivor.delays_push() == Role::consumer(9));
+            CHECK(!survivor.delays_pop().has_value());
+            CHECK_EQUAL(survivor.recover_consumer(8), 0);
+            CHECK_EQUAL(survivor.recover_consumer(9), 1);
+            CHECK_EQUAL(survivor.recover_consumer(9), 0);
+            CHECK(survivor.try_push(0, record_of(2, 8).data()));
+        }
+        CHECK_EQUAL(survivor.lost(), waits ? 1 : 0);
+        for (std::uint64_t i = 1; i < 3; ++i) {
+            CHECK(survivor.try_pop(1, out));
+            CHECK(std::memcmp(out, record_of(i, 8).data(), 8) == 0);
+        }
+        CHECK_EQUAL(survivor.pushed(), 3);
+        CHECK_EQUAL(survivor.popped(), waits ? 2 : 3);
+        ++(waits ? taken : given_back);
+    }
+    CHECK_EQUAL(taken, 3);
+    CHECK_EQUAL(given_back, 1);
+}
+
+// The counts agree at every step of passing over a claim, also for who looks while the consumer is dead.
+TEST(every_step_of_passing_over_a_claim_can_be_the_last) {
+    using Ring = MpmcRing<CrashMemory>;
+    const auto shape = RingShape::checked(2, 8);
+    Body<Ring> body(shape);
+    Ring ring = body.view();
+    CrashMemory::watch(body.data(), body.bytes());
+    CHECK(ring.try_push(0, record_of(0, 8).data()));
+    const auto crashes = CrashMemory::unwatch();
+    Body<Ring> left(shape, crashes.front());
+    Ring survivor = left.view();
+    CHECK_EQUAL(survivor.recover_producer(0), 1);
+    CrashMemory::watch(left.data(), left.bytes());
+    std::byte out[8];
+    CHECK(!survivor.try_pop(0, out));
+    const auto passing = CrashMemory::unwatch();
+    CHECK_EQUAL(passing.size(), 3U);
+    for (const Crash& crash : passing) {
+        Body<Ring> again(shape, crash);
+        Ring next = again.view();
+        CHECK_EQUAL(next.popped(), 0);
+        CHECK_EQUAL(next.pushed(), 1 - next.skipped());
+        CHECK(!next.try_pop(1, out));
+        CHECK_EQUAL(next.skipped(), 1);
+        CHECK_EQUAL(next.pushed(), 0);
+        CHECK_EQUAL(next.popped(), 0);
+        CHECK(next.was_empty());
+    }
 }
 
 TEST(front_stays_until_it_is_popped) {
