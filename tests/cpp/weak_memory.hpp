@@ -448,7 +448,7 @@ inline std::string describe(const std::vector<Choice>& choices) {
 // bound).
 inline Exploration explore(const std::function<void(Execution&)>& scenario, int preemptions = -1,
                            std::uint64_t limit = 3'000'000) {
-    if (kMostPreemptions >= 0) preemptions = kMostPreemptions;
+    if (kMostPreemptions >= 0 && (preemptions < 0 || preemptions > kMostPreemptions)) preemptions = kMostPreemptions;
     Exploration result;
     std::vector<Choice> prefix;
     while (result.executions < limit) {
