@@ -8,12 +8,6 @@ namespace {
 
 constexpr std::int64_t kNotCalled = 0;
 
-// Under a sanitizer a death costs a fiber, and there is nothing to see in one that the plain build does not show.
-constexpr int most(int preemptions) {
-    return kMostPreemptions < 0 ? preemptions : 0;
-}
-constexpr std::uint64_t kRandom = kMostPreemptions < 0 ? 20'000 : 200;
-
 // The producer 0 may die in its pushes; its heir recovers. The producer 1 and the consumer go on meanwhile.
 template <class Ring>
 void producer_dies(Execution& execution, std::int64_t batch, int others_pushes, int pops) {

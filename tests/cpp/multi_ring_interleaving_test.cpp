@@ -56,28 +56,28 @@ TEST(one_producer_one_consumer) {
 // ---- every interleaving with so many preemptions (CHESS: nearly every mistake needs at most two), and random ones
 
 TEST(a_slot_is_used_again) {
-    report("mpsc, 3 pushes, 3 pops", explore([](Execution& e) { singles<ModelMpsc>(e, 2, 1, 3, 1, 3); }, 3));
-    report("mpmc, 3 pushes, 3 pops", explore([](Execution& e) { singles<ModelMpmc>(e, 2, 1, 3, 1, 3); }, 3));
+    report("mpsc, 3 pushes, 3 pops", explore([](Execution& e) { singles<ModelMpsc>(e, 2, 1, 3, 1, 3); }, most(3)));
+    report("mpmc, 3 pushes, 3 pops", explore([](Execution& e) { singles<ModelMpmc>(e, 2, 1, 3, 1, 3); }, most(3)));
 }
 TEST(two_producers_and_their_consumer) {
-    report("mpsc, 2 x 1 push, 2 pops", explore([](Execution& e) { singles<ModelMpsc>(e, 2, 2, 1, 1, 2); }, 3));
-    report("mpsc, 2 x 2 pushes, 2 pops", explore([](Execution& e) { singles<ModelMpsc>(e, 2, 2, 2, 1, 2); }, 1));
+    report("mpsc, 2 x 1 push, 2 pops", explore([](Execution& e) { singles<ModelMpsc>(e, 2, 2, 1, 1, 2); }, most(3)));
+    report("mpsc, 2 x 2 pushes, 2 pops", explore([](Execution& e) { singles<ModelMpsc>(e, 2, 2, 2, 1, 2); }, most(1)));
 }
 TEST(two_consumers_and_their_producer) {
-    report("mpmc, 2 pushes, 2 x 1 pop", explore([](Execution& e) { singles<ModelMpmc>(e, 2, 1, 2, 2, 1); }, 3));
-    report("mpmc, 3 pushes, 2 x 2 pops", explore([](Execution& e) { singles<ModelMpmc>(e, 2, 1, 3, 2, 2); }, 1));
+    report("mpmc, 2 pushes, 2 x 1 pop", explore([](Execution& e) { singles<ModelMpmc>(e, 2, 1, 2, 2, 1); }, most(3)));
+    report("mpmc, 3 pushes, 2 x 2 pops", explore([](Execution& e) { singles<ModelMpmc>(e, 2, 1, 3, 2, 2); }, most(1)));
 }
 TEST(batches_of_two_producers) {
-    report("mpsc, batches", explore([](Execution& e) { batches<ModelMpsc>(e, 2, 2, 3); }, 1));
-    report("mpmc, batches", explore([](Execution& e) { batches<ModelMpmc>(e, 2, 2, 3); }, 1));
+    report("mpsc, batches", explore([](Execution& e) { batches<ModelMpsc>(e, 2, 2, 3); }, most(1)));
+    report("mpmc, batches", explore([](Execution& e) { batches<ModelMpmc>(e, 2, 2, 3); }, most(1)));
 }
 TEST(random_interleavings_of_longer_runs) {
     report("mpsc, 2 x 4 pushes, 6 pops",
-           explore_random([](Execution& e) { singles<ModelMpsc>(e, 2, 2, 4, 1, 6); }, 21, 20'000));
+           explore_random([](Execution& e) { singles<ModelMpsc>(e, 2, 2, 4, 1, 6); }, 21, kRandom));
     report("mpmc, 2 x 3 pushes, 2 x 3 pops",
-           explore_random([](Execution& e) { singles<ModelMpmc>(e, 2, 2, 3, 2, 3); }, 22, 20'000));
+           explore_random([](Execution& e) { singles<ModelMpmc>(e, 2, 2, 3, 2, 3); }, 22, kRandom));
     report("mpmc, batches of 3 in 4 slots",
-           explore_random([](Execution& e) { batches<ModelMpmc>(e, 4, 3, 3); }, 23, 20'000));
+           explore_random([](Execution& e) { batches<ModelMpmc>(e, 4, 3, 3); }, 23, kRandom));
 }
 
 TEST_MAIN

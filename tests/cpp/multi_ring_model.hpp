@@ -18,6 +18,12 @@ using ringbuffer::RingShape;
 using ModelMpsc = ringbuffer::MpscRing<ModelMemory>;
 using ModelMpmc = ringbuffer::MpmcRing<ModelMemory>;
 
+// Under a sanitizer an execution is slow and shows nothing that the plain build does not, a death costs a fiber.
+constexpr int most(int preemptions) {
+    return kMostPreemptions < 0 ? preemptions : 0;
+}
+inline constexpr std::uint64_t kRandom = kMostPreemptions < 0 ? 20'000 : 200;
+
 inline bool pop_with(ModelMpsc& ring, std::int32_t, std::byte* out) {
     return ring.try_pop(out);
 }
