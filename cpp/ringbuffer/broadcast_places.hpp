@@ -37,7 +37,6 @@ struct BroadcastControl {
     };
     struct alignas(kLineBytes) Counters {
         Atom<std::int64_t> roster{0};   // places that were ever held are below it; see join()
-        Atom<std::int64_t> dropped{0};  // records refused for good
         Atom<std::int64_t> evicted{0};  // subscribers put out, for their lag or their death
     };
     struct alignas(kLineBytes) Place {
@@ -61,7 +60,8 @@ struct BroadcastControl {
 
 // What can be seen of a place from outside.
 struct PlaceView {
-    bool joined;
+    bool taken;   // somebody holds it, or died holding it
+    bool joined;  // and had joined completely
     bool required;
     bool evicted;
     Sequence position;
@@ -172,7 +172,8 @@ class BroadcastPlaces {
         const auto position = seen.consumed.load(std::memory_order_relaxed);  // [B6 relaxed] a glance from outside
         const auto start = seen.joined_at.load(std::memory_order_relaxed);    // [B6 relaxed] a glance from outside
         const auto lost = seen.lost.load(std::memory_order_relaxed);          // [B6 relaxed] a glance from outside
-        return {(state & Control::kJoined) != 0 && position != Control::kVacant,
+        return {position != Control::kVacant,
+                (state & Control::kJoined) != 0 && position != Control::kVacant,
                 (state & Control::kRequired) != 0,
                 position == Control::kEvicted,
                 position,
@@ -184,8 +185,16 @@ class BroadcastPlaces {
         // [B6 relaxed] a count to show; no slot is read
         return control_->cursor.published.load(std::memory_order_relaxed);
     }
-    std::int64_t dropped() const noexcept {
-        return control_->counters.dropped.load(std::memory_order_relaxed);  // [B6 relaxed] a count to show
+    // The position of the slowest subscriber, for who only wants to know: not to overwrite by.
+    Sequence was_slowest() const noexcept {
+        // [B6 relaxed] a glance from outside
+        const std::int64_t held = control_->counters.roster.load(std::memory_order_relaxed);
+        Sequence slowest = published();
+        for (std::int64_t place = 0; place < held; ++place) {
+            const auto& seen = control_->places[place].consumed;
+            slowest = std::min(slowest, seen.load(std::memory_order_relaxed));  // [B6 relaxed] a glance from outside
+        }
+        return slowest;
     }
     std::int64_t evicted() const noexcept {
         // [B6 relaxed] a count to show; a join that meets its own eviction may take it back before it is counted

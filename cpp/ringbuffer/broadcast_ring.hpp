@@ -14,16 +14,15 @@
 namespace fastmas::ringbuffer {
 
 // Guarantees: a subscriber sees every record from the one after its join to its leave, once, whole, in order. The
-// producer never overwrites what a subscriber has not read: a full ring refuses. Nothing is dropped, but by
-// publish_or_drop(), which counts. A producer or subscriber that died can be taken over where it was.
-// Who may call what: publish_* and room() one thread at a time, the producer; a Subscriber one thread at a time, each
-// its own; subscribe() any thread, at any time; was(), published() and the counters any thread. What takes a role over
-// from the dead (resume_producer(), resume(), put_out()) is for whoever has been given that role since.
-// Use it for one-to-many. A subscriber that stops reading stops the producer within one lap: watch lag(). Where the
-// producer must not wait, take OverwritingRing or EvictingRing.
-// Progress: publishing and polling are wait-free (the look for the slowest subscriber reads at most kPlaces places);
-// subscribe() is lock-free, it retries only when another joined. An interrupted subscriber delays the producer once the
-// ring is full; an interrupted subscribe() likewise, from the cursor it saw first.
+// producer never overwrites what a subscriber has not read: a full ring refuses, nothing is dropped. A producer or
+// subscriber that died can be taken over where it was. Who may call what: publish_* and room() one thread at a time,
+// the producer; a Subscriber one thread at a time, each its own; subscribe() any thread, at any time; was(),
+// published() and the counters any thread. What takes a role over from the dead (resume_producer(), resume(),
+// put_out()) is for whoever has been given that role since. Use it for one-to-many. A subscriber that stops reading
+// stops the producer within one lap: watch lag(). Where the producer must not wait, take OverwritingRing or
+// EvictingRing. Progress: publishing and polling are wait-free (the look for the slowest subscriber reads at most
+// kPlaces places); subscribe() is lock-free, it retries only when another joined. An interrupted subscriber delays the
+// producer once the ring is full; an interrupted subscribe() likewise, from the cursor it saw first.
 template <class Memory = HardwareMemory, std::int64_t kPlaces = kMaxSubscribers>
 class BroadcastRing {
   public:
@@ -69,18 +68,6 @@ class BroadcastRing {
         return taken;
     }
 
-    // The same, and what does not fit is dropped and counted.
-    std::int64_t publish_or_drop(const std::byte* records, std::int64_t count) noexcept {
-        const std::int64_t taken = publish_many(records, count);
-        if (taken < count) {
-            auto& dropped = control().counters.dropped;
-            // [B6 relaxed] a count to show, which only the producer writes
-            dropped.store(dropped.load(std::memory_order_relaxed) + count - std::max<std::int64_t>(taken, 0),
-                          std::memory_order_relaxed);
-        }
-        return taken;
-    }
-
     // How many records fit now.
     std::int64_t room() noexcept { return refreshed_room(); }
 
@@ -119,7 +106,7 @@ class BroadcastRing {
 
     PlaceView was(std::int64_t place) const noexcept { return places_.was(place); }
     Sequence published() const noexcept { return places_.published(); }
-    std::int64_t dropped() const noexcept { return places_.dropped(); }
+    bool was_full() const noexcept { return published() - places_.was_slowest() >= capacity(); }
     std::int64_t evicted() const noexcept { return places_.evicted(); }
 
   private:

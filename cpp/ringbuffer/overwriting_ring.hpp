@@ -205,12 +205,17 @@ class OverwritingRing<Memory, kPlaces>::Subscriber : public HeldPlace<Memory, kP
         std::int64_t headroom = 0;
         for (int attempt = 0; attempt < kTries; ++attempt) {
             if (seen_ - from < max) refreshed_available();
+            if (const Sequence oldest = oldest_intact(); oldest > from) {
+                refreshed_available();
+                const Sequence to = std::min(oldest + headroom, seen_);
+                lost += to - from;
+                from = to;
+            }
             const std::int64_t count = std::min({max, seen_ - from, ring_->capacity()});
             if (count <= 0) break;
             ring_->slots_.read_many(from, out, count);
             Memory::kill_point("poll: copied");
-            const Sequence oldest = oldest_intact();
-            const std::int64_t torn = oldest - from;
+            const std::int64_t torn = oldest_intact() - from;
             if (torn <= 0) return {count, from + count, lost};
             if (torn < count) {
                 const std::size_t bytes = ring_->slot_bytes();
@@ -218,11 +223,8 @@ class OverwritingRing<Memory, kPlaces>::Subscriber : public HeldPlace<Memory, kP
                              static_cast<std::size_t>(count - torn) * bytes);
                 return {count - torn, from + count, lost + torn};
             }
-            // Overtaken: on to what is intact, and, if it happens again, some way beyond, for the producer is as fast.
-            refreshed_available();
-            const Sequence to = std::min(oldest + headroom, seen_);
-            lost += to - from;
-            from = to;
+            // Overtaken while it copied: the next try starts some way beyond what is intact, for the producer is as
+            // fast.
             headroom = std::min(2 * headroom + 1, ring_->capacity() - 1);
         }
         if (from != next_) move_to(from, lost);

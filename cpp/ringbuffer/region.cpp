@@ -130,9 +130,12 @@ void RegionSpec::check() const {
         throw base::ConfigError("the text of a shared ring's dtype must have at most " +
                                 number(RegionHeader::kDtypeBytes) + " bytes, got " + number(dtype.size()) +
                                 "; take fewer or shorter field names");
-    if (max_lag_records < 0 || (max_lag_records > 0) != (overflow == Overflow::evict))
-        throw base::ConfigError("max_lag_records must be positive where overflow is evict and 0 elsewhere, got " +
-                                number(max_lag_records));
+    if (overflow != Overflow::evict && max_lag_records != 0)
+        throw base::ConfigError("max_lag_records is for a ring whose overflow is 'evict', got " +
+                                number(max_lag_records) + "; leave it out or take that overflow");
+    if (overflow == Overflow::evict && (max_lag_records < 1 || max_lag_records > shape.capacity))
+        throw base::ConfigError("max_lag_records must be 1 to the capacity of " + number(shape.capacity) +
+                                " records, got " + number(max_lag_records));
     (void)body_bytes();
 }
 

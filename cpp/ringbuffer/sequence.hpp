@@ -22,7 +22,7 @@ struct HardwareMemory {
     using Atom = std::atomic<T>;
 
     // A word of a slot that is read while it may be written.
-    using Word = std::atomic_ref<std::uint64_t>;
+    using AtomicWord = std::atomic_ref<std::uint64_t>;
 
     // Copies between a caller's buffer and a slot, which never overlap. Sizes that messages have become two register
     // moves that may overlap each other: a call of memcpy costs as much as the rest of a push.

@@ -56,7 +56,7 @@ class WordSlots {
     }
 
   private:
-    using Word = typename Memory::Word;
+    using Word = typename Memory::AtomicWord;
 
     std::byte* at(Sequence sequence) const noexcept {
         return base_ + static_cast<std::size_t>(sequence & mask_) * stride_;

@@ -118,7 +118,7 @@ TEST(a_place_handed_from_one_subscriber_to_the_next) {
                                 Ring::Subscriber second;
                                 execution.thread([&] { publish(ring, 2, accepted); });
                                 execution.thread([&] {
-                                    read(first, 1, 2);
+                                    read(first, 2, 1);
                                     first.leave();
                                 });
                                 execution.thread([&] {

@@ -54,9 +54,11 @@ TEST(the_slowest_subscriber_stops_the_producer) {
         CHECK_EQUAL(pop(fast), i);
     }
     CHECK(!publish(ring, 4));
+    CHECK(ring.was_full());
     CHECK_EQUAL(ring.room(), 0);
     CHECK_EQUAL(slow.lag(), ring.capacity());
     CHECK_EQUAL(pop(slow), 0);
+    CHECK(!ring.was_full());
     CHECK_EQUAL(ring.room(), 1);
     CHECK(publish(ring, 4));
     CHECK(!publish(ring, 5));
@@ -226,22 +228,6 @@ TEST(who_died_and_was_put_out_joins_anew) {
     CHECK(publish(ring, 2));
     CHECK(!ring.resume(0, false).joined());
     CHECK_EQUAL(ring.subscribe(0, false).joined_at(), 3);
-}
-
-TEST(what_does_not_fit_is_dropped_and_counted) {
-    Ring ring(RingShape::checked(4, 8));
-    auto subscriber = ring.subscribe();
-    std::int64_t values[6] = {0, 1, 2, 3, 4, 5};
-    const auto* bytes = reinterpret_cast<const std::byte*>(values);
-    CHECK_EQUAL(ring.publish_or_drop(bytes, 3), 3);
-    CHECK_EQUAL(ring.dropped(), 0);
-    CHECK_EQUAL(ring.publish_or_drop(bytes + 24, 3), 1);
-    CHECK_EQUAL(ring.dropped(), 2);
-    CHECK_EQUAL(ring.publish_or_drop(bytes, 6), 0);
-    CHECK_EQUAL(ring.dropped(), 8);
-    for (std::int64_t i = 0; i < 4; ++i) CHECK_EQUAL(pop(subscriber), i);
-    CHECK_EQUAL(pop(subscriber), -1);
-    CHECK_EQUAL(ring.published(), 4);
 }
 
 // Joins, leaves, publications and polls in random order, against one deque a subscriber.

@@ -132,7 +132,7 @@ TEST(words_that_a_dead_producer_left_are_of_no_record) {
                            auto& control = *reinterpret_cast<Control*>(block.data());
                            control.cursor.claimed.store(6, std::memory_order_relaxed);
                            auto* slot_of_1 = reinterpret_cast<std::uint64_t*>(block.data() + sizeof(Control)) + 2;
-                           ModelMemory::Word(*slot_of_1).store(77, std::memory_order_release);
+                           ModelMemory::AtomicWord(*slot_of_1).store(77, std::memory_order_release);
                            Overwriting heir(block.data(), shape);
                            heir.resume_producer();
                            execution.thread([&] { publish(heir, 4, 1); });

@@ -93,7 +93,7 @@ TEST(each_mismatch_names_both_sides) {
     CHECK_THROWS(read(with(offsetof(RegionHeader, record_bytes), std::int64_t{-1})), SegmentError,
                  damaged + "a record must have 1 to 1048576 bytes, got -1");
     CHECK_THROWS(read(with(offsetof(RegionHeader, max_lag_records), std::int64_t{1})), SegmentError,
-                 damaged + "max_lag_records must be positive where overflow is evict and 0 elsewhere, got 1");
+                 damaged + "max_lag_records is for a ring whose overflow is 'evict', got 1");
     CHECK_THROWS(read(with(offsetof(RegionHeader, region_bytes), std::int64_t{99})), SegmentError,
                  damaged + "it says that it has 99 bytes, a spsc ring of 1024 records of 64 bytes has " + needed);
     CHECK_THROWS(

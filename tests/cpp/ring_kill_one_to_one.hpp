@@ -19,13 +19,14 @@ struct KillLog {
     std::atomic<std::int64_t> published{0};  // records whose publication returned
     std::atomic<std::int64_t> next{0};       // the sequence after the last one delivered
     std::atomic<std::int64_t> delivered{0};  // how many of those since the join
-    std::atomic<bool> joined{false};         // the reader is in the ring for sure
-    std::atomic<std::int64_t> in_call{0};    // records that readers killed in a call took and nobody saw
+    std::atomic<std::int64_t> joined_at{0};
+    std::atomic<bool> joined{false};       // the reader is in the ring for sure
+    std::atomic<std::int64_t> in_call{0};  // records that readers killed in a call took and nobody saw
 };
 
 // `Rig::Producer` and `Rig::Consumer` take their role over in their constructors, from whoever held it, dead or not,
 // and let go of it without a word in their destructors. A consumer says next(), delivered() (since its join) and
-// rejoins() when asked to leave and join; `Rig::kExact`: nothing is ever lost between two records.
+// whether it resumed(), and can rejoin(). `Rig::kExact`: nothing is ever lost between two records.
 template <class Rig>
 class OneToOneRounds {
   public:
@@ -127,7 +128,8 @@ class OneToOneRounds {
     void take_over(typename Rig::Consumer& consumer) {
         CHECK(consumer.next() >= log_.next.load());
         if (log_.joined.load()) {
-            if (consumer.resumed()) {
+            // One that was put out, joined anew and was killed at once has left a join that nobody noted.
+            if (consumer.resumed() && consumer.joined_at() == log_.joined_at.load()) {
                 const auto unseen = consumer.delivered() - log_.delivered.load();
                 CHECK(unseen >= 0);
                 CHECK(unseen <= kKillBatch);
@@ -139,6 +141,7 @@ class OneToOneRounds {
         }
         log_.next = consumer.next();
         log_.delivered = consumer.delivered();
+        log_.joined_at = consumer.joined_at();
         log_.joined = true;
     }
 

@@ -52,6 +52,7 @@ struct SpscRig : InheritedBody<SpscRing<KillMemory>> {
         explicit Consumer(SpscRig& rig) : ring(rig.body(), rig.shape) { ring.resume_consumer(); }
         std::int64_t next() const { return ring.next_to_pop(); }
         std::int64_t delivered() const { return next(); }
+        std::int64_t joined_at() const { return 0; }
         bool resumed() const { return true; }
         bool in() const { return true; }
         void rejoin() {}
@@ -78,6 +79,7 @@ class PlaceHolder {
     ~PlaceHolder() { subscriber_.forget(); }
     std::int64_t next() const { return subscriber_.next_to_pop(); }
     std::int64_t delivered() const { return subscriber_.received(); }
+    std::int64_t joined_at() const { return subscriber_.joined_at(); }
     bool resumed() const { return resumed_; }
     void rejoin() {
         subscriber_.leave();

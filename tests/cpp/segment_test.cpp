@@ -108,7 +108,7 @@ TEST(specs_that_no_ring_can_have) {
     CHECK_THROWS(make("/x", spec), ConfigError, "got number 4 for a spsc ring");
     spec = spec_of(64);
     spec.max_lag_records = 3;
-    CHECK_THROWS(make("/x", spec), ConfigError, "max_lag_records must be positive where overflow is evict");
+    CHECK_THROWS(make("/x", spec), ConfigError, "max_lag_records is for a ring whose overflow is 'evict', got 3");
     spec = spec_of(64);
     spec.kind = static_cast<RingKind>(9);
     CHECK_THROWS(make("/x", spec), ConfigError, "kind must be 1 to 5, got 9");

@@ -411,7 +411,7 @@ class ModelWord {
 struct ModelMemory {
     template <class T>
     using Atom = ModelAtom<T>;
-    using Word = ModelWord;
+    using AtomicWord = ModelWord;
     static void write(std::byte* slot, const std::byte* from, std::size_t bytes) {
         Execution::current()->plain_access(slot, bytes, true);
         std::memcpy(slot, from, bytes);
