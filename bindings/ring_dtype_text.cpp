@@ -47,9 +47,10 @@ std::string record_name(const RingFormat& format) {
     return format.record_type != nullptr ? record_info(format.record_type)->name : std::string();
 }
 
-// A name and what lies under it: two classes of one name may differ in layout.
-std::string shown(const std::string& name, py::handle dtype) {
-    const auto layout = py::str(dtype).cast<std::string>();
+// A name and what lies under it: two classes of one name may differ in layout. Both sides of a mismatch are written by
+// way of the header's text, which leaves out what does not matter.
+std::string shown(const std::string& name, const py::dtype& dtype) {
+    const auto layout = py::str(rebuilt(described(dtype))).cast<std::string>();
     return name.empty() ? layout : name + " " + layout;
 }
 
@@ -90,7 +91,8 @@ bool format_from_text(const std::string& text, const std::string& called, PyObje
         const std::string given = record_name(*format);
         if (held.equal(py::handle(format->dtype)) && (name.empty() || given.empty() || name == given)) return true;
         raise("ConfigError", "dtype mismatch: %s holds %s, got %s; attach with that dtype, or with none",
-              called.c_str(), shown(name, held).c_str(), shown(given, format->dtype).c_str());
+              called.c_str(), shown(name, held).c_str(),
+              shown(given, py::reinterpret_borrow<py::dtype>(format->dtype)).c_str());
     } catch (...) {
         raise_current_exception();
         raise_from("ConfigError", "%s has a dtype that cannot be read: ", called.c_str());

@@ -60,6 +60,8 @@ RingEnd::RingEnd(RingFormat&& held, std::shared_ptr<RingMemory> owned, WaitStrat
 
 RingEnd::~RingEnd() {
     close();
+    for (PyObject* root : roots_) Py_XDECREF(root);
+    Py_XDECREF(keeper_);
     if (!shared()) return;
     SharedEnds& all = SharedEnds::instance();
     const std::lock_guard lock(all.mutex);
@@ -125,6 +127,31 @@ void RingEnd::take_back(Side side) noexcept {
     set_gates();
 }
 
+void RingEnd::keep_lent(Side side, PyObject* root) noexcept {
+    Py_XSETREF(roots_[static_cast<int>(side)], root);
+}
+
+bool RingEnd::regain(Side side) {
+    PyObject*& root = roots_[static_cast<int>(side)];
+    if (root != nullptr && Py_REFCNT(root) == 1) {
+        Py_CLEAR(root);
+        take_back(side);
+    }
+    if (open() && holds(side) && !lent_[static_cast<int>(side)]) return true;
+    refuse(side);
+    return false;
+}
+
+PyObject* RingEnd::keeper() {
+    if (keeper_ != nullptr) return keeper_;
+    auto held = std::make_unique<std::shared_ptr<RingMemory>>(memory_);
+    keeper_ = PyCapsule_New(held.get(), nullptr, [](PyObject* self) {
+        delete static_cast<std::shared_ptr<RingMemory>*>(PyCapsule_GetPointer(self, nullptr));
+    });
+    if (keeper_ != nullptr) held.release();
+    return keeper_;
+}
+
 std::string RingEnd::called() const {
     return shared() ? "ring '" + memory_->segment()->name() + "'" : "the ring";
 }
@@ -154,8 +181,13 @@ PyObject* RingEnd::refuse(Side side) const {
         return raise("ConfigError", "this end of %s has %s and cannot %s; use the other end, or attach with role='%s'",
                      name.c_str(), held, produces ? "push" : "pop", produces ? "producer" : "consumer");
     }
-    return raise("ConfigError", "%s has lent slots by %s; leave that with block first", name.c_str(),
-                 produces ? "claim()" : "peek()");
+    const char* verb = produces ? "claim" : "peek";
+    if (roots_[static_cast<int>(side)] != nullptr)
+        return raise("ConfigError",
+                     "%s has lent slots by %s(), and something still refers to that view (a slice, a row, a name); "
+                     "delete it first",
+                     name.c_str(), verb);
+    return raise("ConfigError", "%s has lent slots by %s(); leave that with block first", name.c_str(), verb);
 }
 
 PyObject* new_ring_object(PyTypeObject* type, std::unique_ptr<RingEnd> end) {

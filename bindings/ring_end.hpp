@@ -32,8 +32,8 @@ inline RingObject* as_ring(PyObject* self) {
     return reinterpret_cast<RingObject*>(self);
 }
 
-// The end behind a gate, nullptr when it is closed: then `return end->refuse(side)`, by way of refuse_push() or
-// refuse_pop(). `End` is what the object's type makes.
+// The end behind a gate, nullptr when it is closed: then regain_push() or regain_pop() says why, or opens it. `End` is
+// what the object's type makes.
 template <class End>
 End* pushing(PyObject* self) {
     // [P1 relaxed] closed under the interpreter's lock, or by a thread that the caller has to order himself against;
@@ -85,10 +85,16 @@ class RingEnd {
     // While a loan is out, a side does nothing else.
     void lend(Side side) noexcept;
     void take_back(Side side) noexcept;
+    // The loan is over, but arrays live on that reach its slots, all by way of `root` (stolen): the side stays lent
+    // until they are gone, which regain() notices.
+    void keep_lent(Side side, PyObject* root) noexcept;
 
     // ---- what it is
 
     const std::shared_ptr<RingMemory>& memory() const noexcept { return memory_; }
+    // An object that keeps the memory, for arrays that may outlive this end; borrowed. nullptr with an exception set
+    // when there is no memory for it.
+    PyObject* keeper();
     bool shared() const noexcept { return waiting.shared; }
     const std::optional<Role>& role() const noexcept { return role_; }
     bool holds(Side side) const noexcept;
@@ -104,7 +110,10 @@ class RingEnd {
     // After a try_ call that found nothing to do: whether to look after the peer now.
     bool look_is_due() noexcept { return waiting.shared && pace_.due(); }
 
-    // Sets the error that says why the gate of this side is closed; always nullptr. Slow.
+    // For a call that met a closed gate: opens it when what was lent is back. Otherwise false with the error set that
+    // says why it is closed.
+    bool regain(Side side);
+    // Sets that error; always nullptr.
     PyObject* refuse(Side side) const;
 
   private:
@@ -120,14 +129,17 @@ class RingEnd {
     State state_ = State::open;
     bool guest_;
     bool lent_[2] = {false, false};
+    PyObject* keeper_ = nullptr;               // owned, once asked for
+    PyObject* roots_[2] = {nullptr, nullptr};  // owned: of loans that outlived their block
     PollPace pace_;
 };
 
-inline PyObject* refuse_push(PyObject* self) {
-    return as_ring(self)->end->refuse(Side::producer);
+// The end behind a gate that was found closed, when it could be opened; nullptr with the error set. Slow.
+inline RingEnd* regain_push(PyObject* self) {
+    return as_ring(self)->end->regain(Side::producer) ? as_ring(self)->end : nullptr;
 }
-inline PyObject* refuse_pop(PyObject* self) {
-    return as_ring(self)->end->refuse(Side::consumer);
+inline RingEnd* regain_pop(PyObject* self) {
+    return as_ring(self)->end->regain(Side::consumer) ? as_ring(self)->end : nullptr;
 }
 
 // Closes every end of a segment that is still open, as its owner would have; at the interpreter's exit.

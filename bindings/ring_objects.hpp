@@ -12,6 +12,7 @@ namespace fastmas::bindings {
 bool add_spsc_ring(PyObject* module);
 bool add_broadcast_ring(PyObject* module);
 bool add_subscriber(PyObject* module);
+bool add_loan(PyObject* module);
 
 // One record off a consumer's side: a new reference, nullptr without an exception when there is none. Making the object
 // may run Python code (a collection, a finaliser) that pops from the same ring: then what was made is of no use.

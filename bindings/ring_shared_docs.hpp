@@ -91,4 +91,69 @@ In shared memory the other end sees that this one left, and another process may 
 removes the ring. Closing twice does nothing.
 )";
 
+inline constexpr const char* kClaim = R"(claim($self, records, /)
+--
+
+Lend slots to be written in place: the records are pushed when the ``with`` block ends.
+
+The array that the block gets may be shorter than asked for, where the ring wraps or has less room, and empty when it is
+full; what it holds at first means nothing. After the block it is empty. When the block raises, nothing is pushed. Needs
+``layout='contiguous'``.
+
+Parameters
+----------
+records : int
+    How many records at most.
+
+Returns
+-------
+context manager
+    Its block gets an array of the ring's dtype. Until it ends, nothing else can push.
+
+Raises
+------
+ConfigError
+    At the end of the block: a slice, a row or a second name of the array lives on. Nothing was pushed, and nothing can be
+    until it is gone.
+
+Examples
+--------
+>>> import numpy as np
+>>> from fastmas.ring import SpscRing
+>>> ring = SpscRing(np.int64, capacity=8)
+>>> with ring.claim(3) as view:
+...     view[:] = [1, 2, 3]
+>>> with ring.peek(8) as view:
+...     print(view.sum(), ring.was_size)
+6 3
+>>> ring.was_size
+0
+)";
+
+inline constexpr const char* kPeek = R"(peek($self, records, /)
+--
+
+Lend the oldest records where they are: they are popped when the ``with`` block ends.
+
+The array that the block gets is read-only and may be shorter than asked for, where the ring wraps or has fewer, and empty
+when there are none. After the block it is empty. When the block raises, nothing is popped. Needs
+``layout='contiguous'``.
+
+Parameters
+----------
+records : int
+    How many records at most.
+
+Returns
+-------
+context manager
+    Its block gets an array of the ring's dtype. Until it ends, nothing else can pop.
+
+Raises
+------
+ConfigError
+    At the end of the block: a slice, a row or a second name of the array lives on. Nothing was popped, and nothing can be
+    until it is gone.
+)";
+
 }  // namespace fastmas::bindings::docs

@@ -33,10 +33,10 @@ struct Peer {
 // ---- producer
 
 // A record that found no room: False, when nobody died.
-PyObject* not_pushed(SpscEnd& end, const std::byte* record) {
+[[gnu::noinline]] PyObject* not_pushed(SpscEnd& end, const std::byte* record) {
     const Peer consumer{end, SpscEnd::kConsumer};
     if (end.look_is_due() && consumer.lost()) {
-        if (end.ring.try_push(record)) {  // the last thing it did was to make room
+        if (end.try_push(record)) {  // the last thing it did was to make room
             end.notify_readable();
             Py_RETURN_TRUE;
         }
@@ -48,15 +48,17 @@ PyObject* not_pushed(SpscEnd& end, const std::byte* record) {
 }
 
 PyObject* try_push(PyObject* self, PyObject* record) {
-    SpscEnd* const end = pushing<SpscEnd>(self);
-    if (end == nullptr) [[unlikely]]
-        return refuse_push(self);
+    SpscEnd* end = pushing<SpscEnd>(self);
+    if (end == nullptr) [[unlikely]] {
+        end = static_cast<SpscEnd*>(regain_push(self));
+        if (end == nullptr) return nullptr;
+    }
     RecordBytes bytes;
     if (!bytes.read(end->format, record)) return nullptr;
     // Reading may have run Python code, which may have closed the ring.
     if (pushing<SpscEnd>(self) == nullptr) [[unlikely]]
-        return refuse_push(self);
-    if (!end->ring.try_push(bytes.data())) [[unlikely]]
+        return end->refuse(Side::producer);
+    if (!end->try_push(bytes.data())) [[unlikely]]
         return not_pushed(*end, bytes.data());
     end->notify_readable();
     Py_RETURN_TRUE;
@@ -68,11 +70,10 @@ Attempt wait_for_room(PyObject* self, SpscEnd& end, const Patience& patience, St
     return wait_for(
         end.waiting, end.header->writable, end.drops ? Patience() : patience,
         [&] {
-            if (pushing<SpscEnd>(self) != nullptr) return step();
-            refuse_push(self);
+            if (pushing<SpscEnd>(self) != nullptr || regain_push(self) != nullptr) return step();
             return Attempt::error;
         },
-        [&] { return !end.ring.was_full(); }, Peer{end, SpscEnd::kConsumer});
+        [&] { return end.seems_writable(); }, Peer{end, SpscEnd::kConsumer});
 }
 
 PyObject* push(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
@@ -86,7 +87,7 @@ PyObject* push(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject
         !patience.read(given[1], true))
         return nullptr;
     const Attempt outcome = wait_for_room(self, end, patience, [&] {
-        if (!end.ring.try_push(bytes.data())) return Attempt::again;
+        if (!end.try_push(bytes.data())) return Attempt::again;
         end.notify_readable();
         return Attempt::done;
     });
@@ -95,7 +96,7 @@ PyObject* push(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject
         if (!end.drops)
             return raise("DeadlineError",
                          "the ring of %lld records stayed full for %S s; pop from it or give a longer timeout_s",
-                         static_cast<long long>(end.ring.capacity()), given[1]);
+                         static_cast<long long>(end.memory()->spec().shape.capacity), given[1]);
         end.count_dropped(1);
     }
     Py_RETURN_NONE;
@@ -113,7 +114,8 @@ PyObject* push_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyO
         return nullptr;
     std::int64_t pushed = 0;
     const Attempt outcome = wait_for_room(self, end, patience, [&] {
-        const auto taken = end.ring.push_many(batch.data() + pushed * end.format.slot_bytes, batch.count() - pushed);
+        const std::byte* rest = batch.data() + pushed * end.format.slot_bytes;
+        const auto taken = end.with([&](auto& ring) { return ring.push_many(rest, batch.count() - pushed); });
         pushed += taken;
         if (taken > 0) end.notify_readable();
         return pushed == batch.count() ? Attempt::done : Attempt::again;
@@ -133,45 +135,55 @@ PyObject* push_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyO
 // ---- consumer
 
 // One record off the ring, as a new reference. Making the object may run Python code (a collection, a finaliser) that
-// pops from the same ring, or closes it: then what was made is of no use.
-Attempt pop_one(PyObject* self, SpscEnd& end, PyObject** record) {
+// pops from the same ring, or closes it: then what was made is of no use. Inlined, as is what it calls of the ring: an
+// empty ring should cost no more than the call.
+template <class Ring>
+[[gnu::always_inline]] inline Attempt pop_from(PyObject* self, SpscEnd& end, Ring& ring, PyObject*& record) {
     while (true) {
-        const std::byte* slot = end.ring.front();
+        const std::byte* slot = ring.front();
         if (slot == nullptr) return Attempt::again;
-        const auto sequence = end.ring.next_to_pop();
-        *record = end.format.to_python(slot);
-        if (*record == nullptr) return Attempt::error;
+        const auto sequence = ring.next_to_pop();
+        record = end.format.to_python(slot);
+        if (record == nullptr) return Attempt::error;
         const bool open = popping<SpscEnd>(self) != nullptr;
-        if (open && end.ring.next_to_pop() == sequence) [[likely]] {
-            end.ring.pop_front();
+        if (open && ring.next_to_pop() == sequence) [[likely]] {
+            ring.pop_front();
             end.notify_writable();
             return Attempt::done;
         }
-        Py_CLEAR(*record);
+        Py_CLEAR(record);
         if (!open) {
-            refuse_pop(self);
+            end.refuse(Side::consumer);
             return Attempt::error;
         }
     }
 }
 
-// No record was there: None, when nobody died.
-PyObject* not_popped(PyObject* self, SpscEnd& end) {
+[[gnu::always_inline]] inline Attempt pop_one(PyObject* self, SpscEnd& end, PyObject*& record) {
+    return end.sequenced ? pop_from(self, end, end.sequenced_ring(), record)
+                         : pop_from(self, end, end.contiguous_ring(), record);
+}
+
+// It is time for a look after the producer: None, when it did not die.
+[[gnu::noinline]] PyObject* look_after_producer(PyObject* self, SpscEnd& end) {
     const Peer producer{end, SpscEnd::kProducer};
-    if (!end.look_is_due() || !producer.lost()) Py_RETURN_NONE;
+    if (!producer.lost()) Py_RETURN_NONE;
     PyObject* record = nullptr;
-    const Attempt last = pop_one(self, end, &record);  // what it did before it died
+    const Attempt last = pop_one(self, end, record);  // what it did before it died
     if (last == Attempt::again) producer.raise();
     return record;
 }
 
 PyObject* try_pop(PyObject* self, PyObject*) {
-    SpscEnd* const end = popping<SpscEnd>(self);
-    if (end == nullptr) [[unlikely]]
-        return refuse_pop(self);
+    SpscEnd* end = popping<SpscEnd>(self);
+    if (end == nullptr) [[unlikely]] {
+        end = static_cast<SpscEnd*>(regain_pop(self));
+        if (end == nullptr) return nullptr;
+    }
     PyObject* record = nullptr;
-    const Attempt outcome = pop_one(self, *end, &record);
-    return outcome == Attempt::again ? not_popped(self, *end) : record;
+    if (pop_one(self, *end, record) != Attempt::again) return record;
+    if (end->look_is_due()) return look_after_producer(self, *end);
+    Py_RETURN_NONE;
 }
 
 template <class Step>
@@ -179,11 +191,10 @@ Attempt wait_for_records(PyObject* self, SpscEnd& end, const Patience& patience,
     return wait_for(
         end.waiting, end.header->readable, patience,
         [&] {
-            if (popping<SpscEnd>(self) != nullptr) return step();
-            refuse_pop(self);
+            if (popping<SpscEnd>(self) != nullptr || regain_pop(self) != nullptr) return step();
             return Attempt::error;
         },
-        [&] { return !end.ring.was_empty(); }, Peer{end, SpscEnd::kProducer});
+        [&] { return end.seems_readable(); }, Peer{end, SpscEnd::kProducer});
 }
 
 PyObject* pop(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
@@ -194,7 +205,7 @@ PyObject* pop(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject*
     Patience patience;
     if (!match_arguments(parameters, args, nargs, kwnames, given) || !patience.read(given[0], true)) return nullptr;
     PyObject* record = nullptr;
-    const Attempt outcome = wait_for_records(self, end, patience, [&] { return pop_one(self, end, &record); });
+    const Attempt outcome = wait_for_records(self, end, patience, [&] { return pop_one(self, end, record); });
     if (outcome == Attempt::again)
         return raise("DeadlineError", "no record came within %S s; push one or give a longer timeout_s", given[0]);
     return record;
@@ -208,20 +219,21 @@ PyObject* pop_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
     BatchTarget target;
     Patience patience;
     if (!match_arguments(parameters, args, nargs, kwnames, given) ||
-        !target.read(end.format, given[0], given[1], end.ring.capacity()) || !patience.read(given[2], false))
+        !target.read(end.format, given[0], given[1], end.memory()->spec().shape.capacity) ||
+        !patience.read(given[2], false))
         return nullptr;
     std::int64_t taken = 0;
     const auto step = [&] {
-        const auto there = std::min(target.max(), end.ring.available());
+        const auto there = end.available(target.max());
         if (there == 0) return Attempt::again;
         std::byte* out = target.reserve(end.format, there);
         if (out == nullptr) return Attempt::error;
         // Memory for the array may have cost a collection, and that the ring.
         if (popping<SpscEnd>(self) == nullptr) {
-            refuse_pop(self);
+            end.refuse(Side::consumer);
             return Attempt::error;
         }
-        taken = end.ring.pop_many(out, there);
+        taken = end.with([&](auto& ring) { return ring.pop_many(out, there); });
         end.notify_writable();
         return Attempt::done;
     };
@@ -241,19 +253,19 @@ PyObject* pop_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
 // ---- what the ring is, and was
 
 PyObject* get_pushed(PyObject* self, void*) {
-    return PyLong_FromLongLong(end_of(self).ring.pushed());
+    return PyLong_FromLongLong(end_of(self).with([](const auto& ring) { return ring.pushed(); }));
 }
 PyObject* get_popped(PyObject* self, void*) {
-    return PyLong_FromLongLong(end_of(self).ring.popped());
+    return PyLong_FromLongLong(end_of(self).with([](const auto& ring) { return ring.popped(); }));
 }
 PyObject* get_was_size(PyObject* self, void*) {
-    return PyLong_FromLongLong(end_of(self).ring.was_size());
+    return PyLong_FromLongLong(end_of(self).with([](const auto& ring) { return ring.was_size(); }));
 }
 PyObject* get_was_empty(PyObject* self, void*) {
-    return PyBool_FromLong(end_of(self).ring.was_empty());
+    return PyBool_FromLong(end_of(self).with([](const auto& ring) { return ring.was_empty(); }));
 }
 PyObject* get_was_full(PyObject* self, void*) {
-    return PyBool_FromLong(end_of(self).ring.was_full());
+    return PyBool_FromLong(end_of(self).with([](const auto& ring) { return ring.was_full(); }));
 }
 
 ringbuffer::RoleState peer_state(PyObject* self) {
@@ -274,6 +286,8 @@ PyMethodDef methods[] = {
     {"try_pop", try_pop, METH_NOARGS, docs::kTryPop},
     {"pop", as_method(pop), METH_FASTCALL | METH_KEYWORDS, docs::kPop},
     {"pop_many", as_method(pop_many), METH_FASTCALL | METH_KEYWORDS, docs::kPopMany},
+    {"claim", spsc_claim, METH_O, docs::kClaim},
+    {"peek", spsc_peek, METH_O, docs::kPeek},
     {"create", as_method(spsc_create), METH_FASTCALL | METH_KEYWORDS | METH_CLASS, docs::kCreate},
     {"attach", as_method(spsc_attach), METH_FASTCALL | METH_KEYWORDS | METH_CLASS, docs::kAttach},
     FASTMAS_RING_METHODS,

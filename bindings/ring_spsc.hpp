@@ -1,6 +1,7 @@
 // What an SpscRing of Python holds: the ring in one of its two layouts, and the policy of its producer.
 #pragma once
 
+#include <algorithm>
 #include <utility>
 
 #include "ring_end.hpp"
@@ -10,33 +11,61 @@ namespace fastmas::bindings {
 
 class SpscEnd final : public RingEnd {
   public:
+    using Contiguous = ringbuffer::SpscRing<>;
+    using Sequenced = ringbuffer::SpscRing<>;  // until there is one: no spec with that layout passes its check
     static constexpr Role kProducer = Role::producer(0);
     static constexpr Role kConsumer = Role::consumer(0);
 
     SpscEnd(RingFormat&& held, std::shared_ptr<RingMemory> owned, WaitStrategy strategy)
         : RingEnd(std::move(held), std::move(owned), strategy),
-          ring(memory()->body(), memory()->spec().shape),
-          drops(memory()->spec().overflow == ringbuffer::Overflow::drop_newest) {}
+          sequenced(memory()->spec().slots == ringbuffer::SlotLayout::sequenced),
+          drops(memory()->spec().overflow == ringbuffer::Overflow::drop_newest),
+          contiguous_(memory()->body(), memory()->spec().shape),
+          sequenced_(memory()->body(), memory()->spec().shape) {}
 
-    // Of this ring: sequences go on where the last holder of the role left or lost it.
+    // Calls `f` with the ring in its layout: one branch that always goes the same way.
+    template <class F>
+    decltype(auto) with(F&& f) {
+        return sequenced ? f(sequenced_) : f(contiguous_);
+    }
+    // Where `sequenced` is known.
+    Contiguous& contiguous_ring() { return contiguous_; }
+    Sequenced& sequenced_ring() { return sequenced_; }
+
+    bool try_push(const std::byte* record) {
+        return sequenced ? sequenced_.try_push(record) : contiguous_.try_push(record);
+    }
+
+    // How many records can be popped now, up to `most`.
+    std::int64_t available(std::int64_t most) {
+        return std::min(most, with([](auto& ring) { return ring.available(); }));
+    }
+
+    // Whether a pop, or a push, looks worth while, to a thread that waits for it without the interpreter's lock: these
+    // change nothing that a call of another thread could meet, and leave the lines alone that the peer writes to more
+    // often than it has to.
+    bool seems_readable() {
+        return sequenced ? sequenced_.front() != nullptr : contiguous_.pushed() != contiguous_.next_to_pop();
+    }
+    bool seems_writable() {
+        return !with([](const auto& ring) { return ring.was_full(); });
+    }
+
+    // Takes the role: sequences go on where the last holder left or lost it.
     void take_over(Role role) {
         take(role);
-        if (role == kProducer)
-            ring.resume_producer();
-        else
-            ring.resume_consumer();
+        with([&](auto& ring) { role == kProducer ? ring.resume_producer() : ring.resume_consumer(); });
         notify_readable();
         notify_writable();
     }
 
-    // Calls with the ring in its layout.
-    template <class F>
-    decltype(auto) with(F&& f) {
-        return std::forward<F>(f)(ring);
-    }
-
-    ringbuffer::SpscRing<> ring;
+    const bool sequenced;
     const bool drops;  // what does not fit is dropped and counted
+
+  private:
+    // Views of the same body, of which one means something.
+    Contiguous contiguous_;
+    Sequenced sequenced_;
 };
 
 // The loan of slots for the length of a with block: `ring.claim(n)`, `ring.peek(n)`.

@@ -11,6 +11,12 @@ namespace {
 using ringbuffer::RegionSpec;
 using ringbuffer::RingKind;
 
+std::shared_ptr<RingMemory> memory_of(const std::string* name, const RegionSpec& spec) {
+    spec.check();
+    if (spec.slots == ringbuffer::SlotLayout::sequenced) return make_memory<SpscEnd::Sequenced>(name, spec);
+    return make_memory<SpscEnd::Contiguous>(name, spec);
+}
+
 Role role_of(Side side) {
     return side == Side::producer ? SpscEnd::kProducer : SpscEnd::kConsumer;
 }
@@ -38,7 +44,7 @@ PyObject* spsc_construct(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
     try {
         Options options;
         if (!options.read(given[0], given[1], given[2], given[3], given[4])) return nullptr;
-        auto memory = make_memory<ringbuffer::SpscRing<>>(nullptr, options.spec);
+        auto memory = memory_of(nullptr, options.spec);
         return new_ring_object(type,
                                std::make_unique<SpscEnd>(std::move(options.format), std::move(memory), options.wait));
     } catch (...) {
@@ -58,8 +64,7 @@ PyObject* spsc_create(PyObject* type, PyObject* const* args, Py_ssize_t nargs, P
         if (!read_name(given[0], &name) || !options.read(given[1], given[2], given[4], given[5], given[6]) ||
             !read_side(given[3], &side) || !dtype_to_text(options.format, &options.spec.dtype))
             return nullptr;
-        auto end = std::make_unique<SpscEnd>(std::move(options.format),
-                                             make_memory<ringbuffer::SpscRing<>>(&name, options.spec), options.wait);
+        auto end = std::make_unique<SpscEnd>(std::move(options.format), memory_of(&name, options.spec), options.wait);
         end->take_over(role_of(side));
         return new_ring_object(reinterpret_cast<PyTypeObject*>(type), std::move(end));
     } catch (...) {

@@ -4,6 +4,9 @@
 subscribers, each of which sees every record. Both are made for a numpy dtype or a :class:`~fastmas.records.Record`
 class, take single records and batches, and never drop anything: a full ring refuses, which the producer sees.
 
+A ring made by ``create`` lives in shared memory, and ``attach`` takes its other end in another process. When that
+process dies, calls raise :class:`~fastmas.errors.PeerDeadError` instead of waiting for ever.
+
 The ``try_`` methods never wait. The plain verbs take ``timeout_s``; while they wait, other threads run, and Ctrl-C
 works.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from ring_processes import files_of, new_name
 
 from fastmas.records import Record, i64, u32
 from fastmas.ring import BroadcastRing, SpscRing, Subscriber
@@ -29,22 +32,87 @@ def rows(first: int, count: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:
 
 
 class SpscMachine(RuleBasedStateMachine):
-    """One thread uses both sides; the model is a deque that refuses beyond the capacity."""
+    """One thread uses both sides; the model is a deque that refuses beyond the capacity, or drops.
 
-    @initialize(power=st.integers(1, 5))
-    def make(self, power: int) -> None:
+    In process one object is both ends; in shared memory there are two, and either may be closed and taken again at any
+    time without anything being lost or coming twice.
+    """
+
+    @initialize(
+        power=st.integers(1, 5),
+        layout=st.sampled_from(["contiguous"]),
+        overflow=st.sampled_from(["refuse", "drop_newest"]),
+        shared=st.booleans(),
+    )
+    def make(self, power: int, layout: Any, overflow: Any, shared: bool) -> None:
         self.capacity = 2**power
-        self.ring = SpscRing(ROW, self.capacity)
+        self.lends = layout == "contiguous"
+        self.drops = overflow == "drop_newest"
+        self.name = new_name() if shared else None
+        if self.name is None:
+            self.out = self.into = SpscRing(ROW, self.capacity, layout=layout, overflow=overflow)
+        else:
+            self.out = SpscRing.create(self.name, ROW, self.capacity, layout=layout, overflow=overflow)
+            self.into = SpscRing.attach(self.name)
         self.model: deque[tuple[int, int]] = deque()
-        self.sent = self.popped = 0
+        self.sent = self.popped = self.dropped = 0
+
+    def teardown(self) -> None:
+        if hasattr(self, "out"):
+            self.out.close()
+            self.into.close()
+            assert self.name is None or files_of(self.name) == []
+
+    @rule()
+    def replace_producer(self) -> None:
+        if self.name is not None:
+            self.out.close()
+            self.out = SpscRing.attach(self.name, role="producer", dtype=ROW)
+
+    @rule()
+    def replace_consumer(self) -> None:
+        if self.name is not None:
+            self.into.close()
+            self.into = SpscRing.attach(self.name)
+
+    @rule(count=st.integers(1, 40), fails=st.booleans())
+    def claim(self, count: int, fails: bool) -> None:
+        if not self.lends:
+            return
+        with suppress(KeyError), self.out.claim(count) as view:
+            fits = len(view)
+            assert fits == min(count, self.capacity - len(self.model), self.capacity - self.sent % self.capacity)
+            view[:] = rows(self.sent, fits)
+            if fails:
+                raise KeyError
+        if not fails:
+            self.model.extend(row_of(self.sent + i) for i in range(fits))
+            self.sent += fits
+
+    @rule(count=st.integers(1, 40), fails=st.booleans())
+    def peek(self, count: int, fails: bool) -> None:
+        if not self.lends:
+            return
+        with suppress(KeyError), self.into.peek(count) as view:
+            there = len(view)
+            assert there == min(count, len(self.model), self.capacity - self.popped % self.capacity)
+            assert view.tolist() == list(self.model)[:there]
+            if fails:
+                raise KeyError
+        if not fails:
+            for _ in range(there):
+                self.model.popleft()
+            self.popped += there
 
     @rule()
     def try_push(self) -> None:
         fits = len(self.model) < self.capacity
-        assert self.ring.try_push(rows(self.sent, 1)[0]) is fits
+        assert self.out.try_push(rows(self.sent, 1)[0]) is fits
         if fits:
             self.model.append(row_of(self.sent))
             self.sent += 1
+        else:
+            self.dropped += self.drops
 
     @rule(count=st.integers(0, 40), step=st.sampled_from([1, 2, -1]), raw=st.booleans())
     def push_many(self, count: int, step: int, raw: bool) -> None:
@@ -52,13 +120,14 @@ class SpscMachine(RuleBasedStateMachine):
         spread = np.zeros(max(0, count * abs(step)), ROW)[::step][:count]
         spread[:] = batch
         fits = min(count, self.capacity - len(self.model))
-        assert self.ring.push_many(batch.tobytes() if raw else spread) == fits
+        assert self.out.push_many(batch.tobytes() if raw else spread) == fits
         self.model.extend(row_of(self.sent + i) for i in range(fits))
         self.sent += fits
+        self.dropped += (count - fits) * self.drops
 
     @rule()
     def try_pop(self) -> None:
-        got = self.ring.try_pop()
+        got = self.into.try_pop()
         if not self.model:
             assert got is None
             return
@@ -68,19 +137,20 @@ class SpscMachine(RuleBasedStateMachine):
     @rule(most=st.integers(1, 40), into=st.integers(0, 40))
     def pop_many(self, most: int, into: int) -> None:
         out = np.zeros(into, ROW) if into else None
-        got = self.ring.pop_many(most, out)
+        got = self.into.pop_many(most, out)
         wanted = min(most, len(self.model), into or self.capacity)
         assert got.tolist() == [self.model.popleft() for _ in range(wanted)]
         self.popped += wanted
 
     @invariant()
     def counts(self) -> None:
-        if not hasattr(self, "ring"):
+        if not hasattr(self, "out"):
             return
-        assert (self.ring.pushed, self.ring.popped) == (self.sent, self.popped)
-        assert self.ring.was_size == len(self.model)
-        assert self.ring.was_empty is (not self.model)
-        assert self.ring.was_full is (len(self.model) == self.capacity)
+        for ring in (self.out, self.into):
+            assert (ring.pushed, ring.popped, ring.dropped) == (self.sent, self.popped, self.dropped)
+            assert ring.was_size == len(self.model)
+            assert ring.was_empty is (not self.model)
+            assert ring.was_full is (len(self.model) == self.capacity)
 
 
 class BroadcastMachine(RuleBasedStateMachine):
@@ -154,7 +224,7 @@ class BroadcastMachine(RuleBasedStateMachine):
         assert self.feed.subscribers == {name: len(unread) for name, unread in self.unread.items()}
 
 
-SETTINGS = settings(max_examples=60, stateful_step_count=40, deadline=None, derandomize=True)
+SETTINGS = settings(max_examples=100, stateful_step_count=40, deadline=None, derandomize=True)
 TestSpsc = SpscMachine.TestCase
 TestSpsc.settings = SETTINGS
 TestBroadcast = BroadcastMachine.TestCase

@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ring_processes import files_of, new_name
 
-from fastmas.errors import ConfigError, DeadlineError
+from fastmas.errors import ConfigError, DeadlineError, FastmasError
 from fastmas.records import Record, i64, u64
 from fastmas.ring import BroadcastRing, SpscRing, Subscriber
 
@@ -219,10 +220,15 @@ def test_closing_a_subscriber_ends_its_wait_and_frees_the_producer() -> None:
 BLOCKED = """
 import numpy as np, os, signal, sys, threading
 from fastmas.ring import BroadcastRing, SpscRing
-ring, feed = SpscRing(np.int64, 2), BroadcastRing(np.int64, 2)
+state, wait, name = sys.argv[1:]
+if name == "-":
+    out = into = SpscRing(np.int64, 2, wait=wait)
+else:
+    out, into = SpscRing.create(name, np.int64, 2, wait=wait), SpscRing.attach(name, wait=wait)
+feed = BroadcastRing(np.int64, 2)
 reader = feed.subscribe("reader")
-if "full" in sys.argv[1]:
-    ring.push_many(np.arange(2)), feed.publish_many(np.arange(2))
+if state == "full":
+    out.push_many(np.arange(2)), feed.publish_many(np.arange(2))
 begin = threading.Event()
 threading.Thread(target=lambda: (begin.wait(), os.kill(os.getpid(), signal.SIGINT)), daemon=True).start()
 try:
@@ -233,23 +239,105 @@ except KeyboardInterrupt:
 """
 
 
+def interrupt(call: str, wait: str, name: str) -> None:
+    script = BLOCKED.format(call=call)
+    command = [sys.executable, "-c", script, "full" if "full" in call else "empty", wait, name]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert (done.stdout, done.returncode) == ("interrupted\n", 0), done.stderr
+    assert name == "-" or files_of(name) == []
+
+
 @pytest.mark.parametrize(
     "call",
     [
-        "ring.pop()",
-        "ring.pop_many(timeout_s=None)",
-        "ring.push(np.int64(1))  # full",
-        "ring.push_many(np.arange(1), timeout_s=None)  # full",
+        "into.pop()",
+        "into.pop_many(timeout_s=None)",
+        "out.push(np.int64(1))  # full",
+        "out.push_many(np.arange(1), timeout_s=None)  # full",
         "reader.pop()",
         "reader.poll(timeout_s=None)",
         "feed.publish(np.int64(1))  # full",
     ],
 )
 def test_ctrl_c_ends_a_wait(call: str) -> None:
-    script = BLOCKED.format(call=call)
-    command = [sys.executable, "-c", script, "full" if "full" in call else "empty"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
-    assert (done.stdout, done.returncode) == ("interrupted\n", 0), done.stderr
+    interrupt(call, "adaptive", "-")
+
+
+@pytest.mark.parametrize("wait", ["adaptive", "spin", "yield", "block"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_ctrl_c_ends_every_kind_of_wait(wait: str, shared: bool) -> None:
+    interrupt("into.pop()", wait, new_name() if shared else "-")
+    interrupt("out.push(np.int64(1))  # full", wait, new_name() if shared else "-")
+
+
+@pytest.mark.parametrize("wait", ["adaptive", "spin", "yield", "block"])
+@pytest.mark.parametrize("layout", ["contiguous"])
+def test_every_kind_of_wait_between_threads(wait: Any, layout: Any) -> None:
+    there, back = SpscRing(np.int64, 2, wait=wait, layout=layout), SpscRing(np.int64, 2, wait=wait, layout=layout)
+    rounds = 200
+
+    def answer() -> None:
+        for _ in range(rounds):
+            back.push(there.pop(timeout_s=PATIENCE_S), timeout_s=PATIENCE_S)
+
+    with running(answer):
+        for i in range(rounds):
+            there.push(np.int64(i), timeout_s=PATIENCE_S)
+            assert back.pop(timeout_s=PATIENCE_S) == i
+
+
+@pytest.mark.parametrize("wait", ["adaptive", "spin", "yield", "block"])
+def test_other_threads_run_while_one_turns(wait: Any) -> None:
+    name = new_name()
+    ticks = 0
+    done = threading.Event()
+    with SpscRing.create(name, np.int64, 2, role="consumer", wait=wait) as ring:
+
+        def hold() -> None:
+            with pytest.raises(DeadlineError):
+                ring.pop(timeout_s=0.3)
+            done.set()
+
+        with running(hold):
+            while not done.is_set():
+                ticks += 1
+    assert ticks > 10_000
+
+
+@pytest.mark.parametrize("wait", ["adaptive", "spin", "yield", "block"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_closing_a_ring_ends_the_waits_on_it(wait: Any, shared: bool) -> None:
+    if shared:
+        name = new_name()
+        out, into = SpscRing.create(name, np.int64, 2, wait=wait), SpscRing.attach(name, wait=wait)
+    else:
+        out = into = SpscRing(np.int64, 2, wait=wait)
+    waiting = threading.Event()
+
+    def wait_for_a_record() -> None:
+        waiting.set()
+        with pytest.raises(ConfigError, match="is closed"):
+            into.pop(timeout_s=PATIENCE_S)
+
+    with running(wait_for_a_record):
+        waiting.wait()
+        into.close()
+    if shared:
+        into = SpscRing.attach(name)
+    else:
+        out = into = SpscRing(np.int64, 2, wait=wait)
+    out.push_many(np.arange(2))
+    waiting.clear()
+
+    def wait_for_room() -> None:
+        waiting.set()
+        with pytest.raises(ConfigError, match="is closed"):
+            out.push(np.int64(2), timeout_s=PATIENCE_S)
+
+    with running(wait_for_room):
+        waiting.wait()
+        out.close()
+    into.close()
 
 
 def test_a_signal_handler_that_does_not_raise_lets_the_wait_go_on() -> None:
@@ -290,8 +378,48 @@ def test_popping_survives_a_finaliser_that_pops() -> None:
     assert sorted(got) == list(range(64))
 
 
+@pytest.mark.parametrize("layout", ["contiguous"])
+@pytest.mark.parametrize("dtype", [np.dtype("<i8"), np.dtype([("a", "<i8")])])
+def test_popping_survives_a_finaliser_that_closes(layout: Any, dtype: Any) -> None:
+    """The record is neither given out nor given back: who takes the role over gets it."""
+    name = new_name()
+    out, into = SpscRing.create(name, dtype, 64, layout=layout), SpscRing.attach(name)
+    out.push_many(np.arange(64).view(dtype))
+    got = 0
+
+    class Closer:
+        def __init__(self) -> None:
+            self.me = self
+
+        def __del__(self) -> None:
+            into.close()
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        Closer()
+        with pytest.raises(ConfigError, match="is closed"):
+            while True:
+                rows = into.pop_many(1)
+                assert rows.view("<i8").tolist() == [got]
+                got += 1
+    finally:
+        gc.set_threshold(*threshold)
+    with SpscRing.attach(name) as successor:
+        assert successor.pop_many().view("<i8").tolist() == list(range(got, 64))
+    out.close()
+
+
 def exercise(ring: SpscRing, feed: BroadcastRing, record: Any, rows: Any, out: Any) -> None:
     """Every path of every method once, refusals included."""
+    exercise_ends(record, rows)
+    with ring.claim(2) as lent:
+        lent[:] = rows[: len(lent)]
+    with ring.peek(3) as lent:
+        str(lent)
+    with pytest.raises(ConfigError), ring.claim(2) as lent:
+        kept = lent[:1]
+    del lent, kept
     ring.try_push(record), ring.push(bytes(record)), ring.push_many(rows[::2])
     ring.try_pop(), ring.pop(), ring.pop_many(), ring.pop_many(2, out), ring.pop_many(out=out, timeout_s=0)
     for call in (
@@ -312,6 +440,28 @@ def exercise(ring: SpscRing, feed: BroadcastRing, record: Any, rows: Any, out: A
         reader.try_pop(), reader.pop(), reader.poll(1), reader.poll(out=out), reader.lag, reader.ring, repr(reader)
     (ring.dtype, ring.record_type, ring.capacity, ring.was_size, repr(ring), feed.dtype, feed.record_type, repr(feed))
     SpscRing(Stamped, 4), BroadcastRing(np.int64, 4)
+
+
+def exercise_ends(record: Any, rows: Any) -> None:
+    name = new_name()
+    with (
+        SpscRing.create(name, Stamped, 8, wait="yield") as end,
+        SpscRing.attach(name) as peer,
+    ):
+        end.try_push(record), end.push(bytes(record)), end.push_many(rows), peer.pop(), peer.try_pop(), peer.pop_many()
+        str((end.name, end.role, end.peer_state, peer.peer_alive, end.wait, end.layout, end.overflow, end.dropped))
+        str((end, end.closed))
+        for call in (
+            lambda: SpscRing.attach(name),
+            lambda: SpscRing.attach(name, dtype=np.int64),
+            lambda: SpscRing.create(name, Stamped, 8),
+            end.pop,
+            lambda: peer.push(record),
+        ):
+            with pytest.raises(FastmasError):
+                call()
+    with pytest.raises(ConfigError):
+        end.push(record)
 
 
 @pytest.mark.parametrize("layout", [Stamped, Stamped.dtype], ids=["record", "dtype"])

@@ -272,4 +272,4 @@ def test_every_member_is_documented_and_its_examples_run(kind: type) -> None:
 
 
 def test_the_module_exports_its_types() -> None:
-    assert fastmas.ring.__all__ == ["BroadcastRing", "SpscRing", "Subscriber"]
+    assert {"BroadcastRing", "SpscRing", "Subscriber"} <= set(fastmas.ring.__all__)

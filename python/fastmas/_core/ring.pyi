@@ -37,6 +37,8 @@ class SpscRing:
         wait: _Wait = "adaptive",
         overflow: _Overflow = "refuse",
     ) -> SpscRing: ...
+    def claim(self, records: SupportsIndex, /) -> Loan: ...
+    def peek(self, records: SupportsIndex, /) -> Loan: ...
     @classmethod
     def create(
         cls,
@@ -111,6 +113,15 @@ class SpscRing:
     def was_empty(self) -> bool: ...
     @property
     def was_full(self) -> bool: ...
+
+@final
+class Loan:
+    """Slots of a ring for the length of a with block: `SpscRing.claim`, `SpscRing.peek`."""
+
+    def __enter__(self) -> NDArray[Any]: ...
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
 
 @final
 class BroadcastRing:
