@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "ringbuffer/broadcast_ring.hpp"
+#include "ringbuffer/sequenced_spsc_ring.hpp"
 #include "ringbuffer/spsc_ring.hpp"
 
 namespace {
@@ -87,6 +88,15 @@ class OurSpsc {
 
   private:
     fastmas::ringbuffer::SpscRing<> ring_{RingShape::checked(kCapacity, sizeof(Message))};
+};
+
+class OurSequencedSpsc {
+  public:
+    bool try_push(const Message& message) { return ring_.try_push(reinterpret_cast<const std::byte*>(&message)); }
+    bool try_pop(Message& message) { return ring_.try_pop(reinterpret_cast<std::byte*>(&message)); }
+
+  private:
+    fastmas::ringbuffer::SequencedSpscRing<> ring_{RingShape::checked(kCapacity, sizeof(Message))};
 };
 
 class OurBroadcast {
@@ -341,6 +351,7 @@ int main() {
         return 0;
     }
     std::vector<Throughput> throughputs{
+        {"SpscRing, sequenced", false, throughput<OurSequencedSpsc>},
         {"SpscRing", false, throughput<OurSpsc>},
         {"SpscRing, batches of 64", false, batch_throughput},
         {"BroadcastRing, one subscriber", false, throughput<OurBroadcast>},
@@ -348,6 +359,7 @@ int main() {
         {"std::mutex and std::deque", true, throughput<MutexQueue>},
     };
     std::vector<RoundTrip> trips{
+        {"SpscRing, sequenced", false, round_trips<OurSequencedSpsc>},
         {"SpscRing", false, round_trips<OurSpsc>},
         {"BroadcastRing, one subscriber", false, round_trips<OurBroadcast>},
         {"textbook SPSC, cached indices", true, round_trips<TextbookSpsc>},

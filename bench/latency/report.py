@@ -12,6 +12,7 @@ from rich.text import Text
 from .suite import CACHE_LINE, Outcome, Row, ratio_to
 
 SUBETHA, PIPE, EVENTFD = "subetha-ipc SpscRing", "multiprocessing.Pipe", "floor: eventfd"
+WIDE = 122  # columns of a terminal that shows all of a table
 TITLES = {
     "spin": "Spinning: both processes keep their cores busy while they wait",
     "block": "Blocking: whoever waits sleeps in the kernel, and its core is free",
@@ -94,7 +95,7 @@ def times(ratio: float | None) -> str:
     return "–" if ratio is None else f"{ratio:.2f}"
 
 
-def table_of(outcome: Outcome, waits: str) -> Table | None:
+def table_of(outcome: Outcome, waits: str, width: int) -> Table | None:
     trips = [row for row in outcome.rows if row["group"] == f"process-round-trip-{waits}"]
     if not trips:
         return None
@@ -104,7 +105,9 @@ def table_of(outcome: Outcome, waits: str) -> Table | None:
     base, mine = CACHE_LINE if waits == "spin" else EVENTFD, ours(outcome, f"round-trip-{waits}")
     table = Table(title=TITLES[waits], title_justify="left", box=None, pad_edge=False)
     table.add_column("", no_wrap=True)
-    for name in ("p50", "p99", "p99.9", "max", "× floor", "× ours", "stream", "batches", "open loop p99"):
+    names = ("p50", "p99", "p99.9", "× floor", "× ours", "stream", "batches", "max", "open loop p99")
+    shown = names if width >= WIDE else names[:6]
+    for name in shown:
         table.add_column(name, justify="right", no_wrap=True)
     for row in sorted(trips, key=lambda row: float(row["ns_per_item"])):
         name, laps = row["name"], outcome.laps["medians"]
@@ -113,15 +116,15 @@ def table_of(outcome: Outcome, waits: str) -> Table | None:
             duration(row["ns_per_item"]),
             duration(row["p99_ns"]),
             duration(row["p999_ns"]),
-            duration(row["max_ns"]),
             times(ratio_to(laps, name, base)),
             times(ratio_to(laps, name, mine[0]["name"]) if mine else None),
             rate(by_group.get(f"process-throughput-{waits}", {}).get(name)),
             rate(by_group.get("process-throughput-batches", {}).get(name)),
+            duration(row["max_ns"]),
             duration(loop["p99_ns"] if loop else None),
         ]
         style = "dim" if row["floor"] else "" if row["rival"] else "bold"
-        table.add_row(name, *cells, style=style)
+        table.add_row(name, *cells[: len(shown)], style=style)
     return table
 
 
@@ -129,7 +132,7 @@ def show(outcome: Outcome, console: Console) -> None:
     """Tables, what is missing and how to get it, the bars, and what the machine was doing."""
     console.print("Two processes, messages of 64 bytes, every one checked for order and content.\n")
     for waits in TITLES:
-        if (table := table_of(outcome, waits)) is not None:
+        if (table := table_of(outcome, waits, console.width)) is not None:
             console.print(table)
             console.print()
     wanted = sorted({text.rpartition(" ")[2] for text in outcome.missing.values() if "pip install" in text})

@@ -43,7 +43,7 @@ class Plan:
 
 
 SHORT = Plan(trip_laps=40, stream_laps=15, paced_laps=2, lap_s=0.004, paced_s=0.05, blocked_s=0.2)
-FULL = Plan(trip_laps=250, stream_laps=60, paced_laps=10, lap_s=0.006, paced_s=0.1, blocked_s=0.5)
+FULL = Plan(trip_laps=150, stream_laps=40, paced_laps=6, lap_s=0.006, paced_s=0.1, blocked_s=0.5)
 
 
 @dataclass

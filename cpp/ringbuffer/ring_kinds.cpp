@@ -7,13 +7,15 @@
 #include "ringbuffer/mpsc_ring.hpp"
 #include "ringbuffer/overwriting_ring.hpp"
 #include "ringbuffer/region.hpp"
+#include "ringbuffer/sequenced_spsc_ring.hpp"
 #include "ringbuffer/spsc_ring.hpp"
 
 namespace fastmas::ringbuffer {
 
 std::size_t body_bytes(RingKind kind, SlotLayout slots, RingShape shape) {
     const bool contiguous = slots == SlotLayout::contiguous;
-    if (kind == RingKind::spsc && contiguous) return sizeof(SpscControl<HardwareMemory>) + shape.bytes();
+    if (kind == RingKind::spsc)
+        return contiguous ? SpscRing<>::body_bytes(shape) : SequencedSpscRing<>::body_bytes(shape);
     // The rings of all overflow policies in the room of those that pad their slots to words.
     if (kind == RingKind::broadcast && contiguous) return OverwritingRing<>::body_bytes(shape);
     if (kind == RingKind::mpsc && !contiguous) return MpscRing<>::body_bytes(shape);

@@ -6,6 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 namespace fastmas::ringbuffer {
 
@@ -14,6 +17,15 @@ using Sequence = std::int64_t;
 
 // Lines are prefetched in pairs on x86, so what different threads write stands two lines apart.
 inline constexpr std::size_t kLineBytes = 128;
+
+// Lets the other threads of this core go first for a moment; a few nanoseconds.
+inline void relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
 
 // The memory that a ring runs on: its atomics, and the copies in and out of its slots. Rings are templates over it so
 // that tests drive the very same code on a model that explores interleavings and stale reads.
@@ -24,8 +36,8 @@ struct HardwareMemory {
     // A word of a slot that is read while it may be written.
     using AtomicWord = std::atomic_ref<std::uint64_t>;
 
-    // Copies between a caller's buffer and a slot, which never overlap. Sizes that messages have become two register
-    // moves that may overlap each other: a call of memcpy costs as much as the rest of a push.
+    // Copies between a caller's buffer and a slot, which never overlap. A call of memcpy costs as much as the rest of a
+    // push, so sizes that messages have are copied in place.
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
     // Inlined where the record's size is known but `bytes` is not, the branches not taken look out of bounds.
@@ -34,7 +46,22 @@ struct HardwareMemory {
 #pragma GCC diagnostic ignored "-Wstringop-overflow"
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
-    static void copy(std::byte* to, const std::byte* from, std::size_t bytes) noexcept {
+    // A caller has most likely just filled its record, field by field. Loads wider than those stores would have to wait
+    // until they have left the store buffer, which they do after the slots written before: that would cost the time
+    // that a line takes from core to core, for every record. So what goes into a slot goes by words.
+    static void write(std::byte* slot, const std::byte* from, std::size_t bytes) noexcept {
+        if (bytes > 128 || bytes < 8) {
+            std::memcpy(slot, from, bytes);
+            return;
+        }
+        std::size_t done = 0;
+        for (; done + 16 <= bytes; done += 16) copy_pair(slot + done, from + done);
+        if (bytes - done >= 8) copy_word(slot + done, from + done);
+        if (bytes % 8 != 0) copy_word(slot + bytes - 8, from + bytes - 8);
+    }
+
+    // Out of a slot two moves that may overlap: the words that the caller reads lie within them.
+    static void read(std::byte* to, const std::byte* from, std::size_t bytes) noexcept {
         if (bytes > 64 || bytes < 8) {
             std::memcpy(to, from, bytes);
         } else if (bytes >= 32) {
@@ -45,13 +72,6 @@ struct HardwareMemory {
             copy_ends<8>(to, from, bytes);
         }
     }
-    static void write(std::byte* slot, const std::byte* from, std::size_t bytes) noexcept {
-        copy(slot, from, bytes);
-    }
-    static void read(std::byte* to, const std::byte* slot, std::size_t bytes) noexcept {
-        copy(to, slot, bytes);
-    }
-
     // Where a test may end the process, to see that the survivors go on; nothing here.
     static constexpr void kill_point(const char*) noexcept {}
 
@@ -65,6 +85,29 @@ struct HardwareMemory {
         std::memcpy(to, head, kBytes);
         std::memcpy(to + bytes - kBytes, tail, kBytes);
     }
+    // 16 bytes: loaded as two words, stored as one piece where the machine can, so that few stores wait for a line. In
+    // assembly, or the compiler joins the loads.
+    static void copy_pair(std::byte* to, const std::byte* from) noexcept {
+#if defined(__x86_64__) && defined(__GNUC__)
+        __m128i pair;
+        asm("movq %1, %0" : "=x"(pair) : "m"(*reinterpret_cast<const PackedWord*>(from)));
+        asm("movhps %1, %0" : "+x"(pair) : "m"(*reinterpret_cast<const PackedWord*>(from + 8)));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), pair);
+#else
+        copy_word(to, from);
+        copy_word(to + 8, from + 8);
+#endif
+    }
+    static void copy_word(std::byte* to, const std::byte* from) noexcept {
+        std::uint64_t word;
+        std::memcpy(&word, from, 8);
+        std::memcpy(to, &word, 8);
+    }
+#if defined(__x86_64__) && defined(__GNUC__)
+    struct [[gnu::packed, gnu::may_alias]] PackedWord {
+        std::uint64_t value;
+    };
+#endif
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif

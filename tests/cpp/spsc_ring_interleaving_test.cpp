@@ -1,13 +1,13 @@
 // Every interleaving of a few pushes and pops, with every stale value the memory orders allow, on the real SpscRing.
 #include <cstring>
-#include <iostream>
 #include <vector>
 
 #include "check.hpp"
 #include "ringbuffer/spsc_ring.hpp"
+#include "spsc_ring_interleavings.hpp"
 #include "weak_memory.hpp"
 
-using fastmas::ringbuffer::RingShape;
+using namespace fastmas::testing::interleavings;
 using fastmas::testing::Execution;
 using fastmas::testing::Exploration;
 using fastmas::testing::explore;
@@ -19,226 +19,62 @@ namespace {
 
 using Ring = fastmas::ringbuffer::SpscRing<ModelMemory>;
 
-std::int64_t value_of(std::int64_t sequence) {
-    return 1000 + 7 * sequence;
-}
-
-bool push(Ring& ring, std::int64_t value) {
-    std::byte record[8];
-    std::memcpy(record, &value, 8);
-    return ring.try_push(record);
-}
-
-void report(const char* name, const Exploration& result) {
-    std::cout << name << ": " << result.executions << " executions\n";
-    CHECK_EQUAL(result.failure, std::string());
-    CHECK(result.complete);
-}
-
-// What the consumer got must be the first of what was accepted, whole and in order; the rest must still be there.
-void check_all(Ring& ring, std::int64_t accepted, std::vector<std::int64_t> got) {
-    std::byte record[8];
-    while (ring.try_pop(record)) {
-        std::int64_t value = 0;
-        std::memcpy(&value, record, 8);
-        got.push_back(value);
-    }
-    CHECK_EQUAL(static_cast<std::int64_t>(got.size()), accepted);
-    for (std::size_t i = 0; i < got.size(); ++i) CHECK_EQUAL(got[i], value_of(static_cast<std::int64_t>(i)));
-    CHECK_EQUAL(ring.pushed(), accepted);
-    CHECK_EQUAL(ring.popped(), accepted);
-    CHECK(ring.was_empty());
-}
-
-void singles(Execution& execution, int pushes, int pops) {
-    Ring ring(RingShape::checked(2, 8));
-    std::int64_t accepted = 0;
-    std::vector<std::int64_t> got;
-    execution.thread([&] {
-        for (int i = 0; i < pushes; ++i)
-            if (push(ring, value_of(accepted))) ++accepted;
-    });
-    execution.thread([&] {
-        for (int i = 0; i < pops; ++i) {
-            std::byte record[8];
-            if (!ring.try_pop(record)) continue;
-            std::int64_t value = 0;
-            std::memcpy(&value, record, 8);
-            CHECK_EQUAL(value, value_of(static_cast<std::int64_t>(got.size())));
-            got.push_back(value);
-        }
-    });
-    execution.run();
-    // Two slots: whatever the consumer does, the first two pushes fit, and no more than two beyond what was popped.
-    CHECK(accepted >= std::min(pushes, 2));
-    CHECK(accepted <= 2 + static_cast<std::int64_t>(got.size()));
-    check_all(ring, accepted, got);
-}
-
-void batches(Execution& execution) {
-    Ring ring(RingShape::checked(4, 8));
-    std::int64_t accepted = 0;
-    std::vector<std::int64_t> got;
-    execution.thread([&] {
-        for (int round = 0; round < 3; ++round) {
-            std::int64_t values[3];
-            for (std::int64_t i = 0; i < 3; ++i) values[i] = value_of(accepted + i);
-            accepted += ring.push_many(reinterpret_cast<const std::byte*>(values), 3);
-        }
-    });
-    execution.thread([&] {
-        for (int round = 0; round < 3; ++round) {
-            std::int64_t values[3] = {0, 0, 0};
-            const auto n = ring.pop_many(reinterpret_cast<std::byte*>(values), 3);
-            got.insert(got.end(), values, values + n);
-        }
-    });
-    execution.run();
-    CHECK(accepted >= 4);
-    CHECK(accepted <= 4 + static_cast<std::int64_t>(got.size()));
-    check_all(ring, accepted, got);
-}
-
 }  // namespace
 
 TEST(every_interleaving_of_four_pushes_and_four_pops) {
-    report("4 pushes, 4 pops", explore([](Execution& execution) { singles(execution, 4, 4); }));
+    report("4 pushes, 4 pops", explore([](Execution& e) { singles<Ring, 8>(e, 4, 4); }));
 }
 
 TEST(every_interleaving_of_three_batches_each_way) {
-    report("batches", explore(batches));
+    report("batches", explore([](Execution& e) { batches<Ring, 8>(e, 4, 3, 3); }));
 }
 
 TEST(random_interleavings_of_longer_runs) {
-    report("12 pushes, 12 pops", explore_random([](Execution& execution) { singles(execution, 12, 12); }, 11, 4000));
+    report("12 pushes, 12 pops", explore_random([](Execution& e) { singles<Ring, 8>(e, 12, 12); }, 11, 4000));
 }
 
 TEST(peeking_in_place_is_ordered_like_popping) {
-    report("peek", explore([](Execution& execution) {
-               Ring ring(RingShape::checked(2, 8));
-               std::int64_t accepted = 0;
-               std::vector<std::int64_t> got;
-               execution.thread([&] {
-                   for (int i = 0; i < 4; ++i)
-                       if (push(ring, value_of(accepted))) ++accepted;
-               });
-               execution.thread([&] {
-                   for (int i = 0; i < 3; ++i) {
-                       const std::byte* front = ring.front();
-                       if (front == nullptr) continue;
-                       std::int64_t value = 0;
-                       ModelMemory::read(reinterpret_cast<std::byte*>(&value), front, 8);
-                       got.push_back(value);
-                       ring.pop_front();
-                   }
-               });
-               execution.run();
-               check_all(ring, accepted, got);
-           }));
+    report("peek", explore([](Execution& e) { peeks<Ring, 8>(e, 4, 3); }));
 }
 
 TEST(sizes_seen_by_a_third_thread_are_possible_ones) {
-    report("observer", explore([](Execution& execution) {
-               Ring ring(RingShape::checked(2, 8));
-               execution.thread([&] {
-                   for (std::int64_t i = 0; i < 2; ++i) push(ring, value_of(i));
-               });
-               execution.thread([&] {
-                   std::byte record[8];
-                   ring.try_pop(record);
-               });
-               execution.thread([&] { CHECK(ring.was_size() >= 0 && ring.was_size() <= 2); });
-               execution.run();
-           }));
+    report("observer", explore(observer<Ring, 8>));
+}
+
+TEST(a_producer_dies_at_any_step) {
+    report("a producer dies", explore([](Execution& e) { producer_dies<Ring, 8>(e, 3, 2); }));
+}
+
+TEST(a_consumer_dies_at_any_step) {
+    report("a consumer dies", explore([](Execution& e) { consumer_dies<Ring, 8>(e, 3, 2); }));
 }
 
 TEST(claims_and_peeks_are_ordered_like_pushes_and_pops) {
     report("claims, peeks", explore([](Execution& execution) {
-               Ring ring(RingShape::checked(2, 8));
-               std::int64_t accepted = 0;
-               std::vector<std::int64_t> got;
+               Run<Ring, 8> run(2);
                execution.thread([&] {
                    for (int i = 0; i < 3; ++i) {
-                       const auto claim = ring.claim(2);
+                       const auto claim = run.ring.claim(2);
                        for (std::int64_t k = 0; k < claim.count; ++k) {
-                           const std::int64_t value = value_of(accepted++);
-                           ModelMemory::write(claim.records + 8 * k, reinterpret_cast<const std::byte*>(&value), 8);
+                           const Value<8> record(value_of(run.accepted++));
+                           ModelMemory::write(claim.records + 8 * k, record.bytes, 8);
                        }
-                       ring.publish(claim.count);
+                       run.ring.publish(claim.count);
                    }
                });
                execution.thread([&] {
                    for (int i = 0; i < 3; ++i) {
-                       const auto peek = ring.peek(2);
+                       const auto peek = run.ring.peek(2);
                        for (std::int64_t k = 0; k < peek.count; ++k) {
-                           std::int64_t value = 0;
-                           ModelMemory::read(reinterpret_cast<std::byte*>(&value), peek.records + 8 * k, 8);
-                           got.push_back(value);
+                           Value<8> record;
+                           ModelMemory::read(record.bytes, peek.records + 8 * k, 8);
+                           run.got.push_back(record.whole());
                        }
-                       ring.give_back(peek.count);
+                       run.ring.give_back(peek.count);
                    }
                });
                execution.run();
-               check_all(ring, accepted, got);
-           }));
-}
-
-// A second thread takes a role over when the first one is done; the flag stands for the role's lock.
-TEST(roles_that_change_hands) {
-    report("a producer replaced", explore([](Execution& execution) {
-               Ring ring(RingShape::checked(2, 8));
-               ModelAtom<std::int64_t> gone(0);
-               std::int64_t accepted = 0;
-               std::vector<std::int64_t> got;
-               execution.thread([&] {
-                   for (int i = 0; i < 2; ++i)
-                       if (push(ring, value_of(accepted))) ++accepted;
-                   gone.store(1, std::memory_order_release);
-               });
-               execution.thread([&] {
-                   if (gone.load(std::memory_order_acquire) == 0) return;
-                   ring.resume_producer();
-                   if (push(ring, value_of(accepted))) ++accepted;
-               });
-               execution.thread([&] {
-                   std::byte record[8];
-                   for (int i = 0; i < 2; ++i) {
-                       if (!ring.try_pop(record)) continue;
-                       std::int64_t value = 0;
-                       std::memcpy(&value, record, 8);
-                       got.push_back(value);
-                   }
-               });
-               execution.run();
-               check_all(ring, accepted, got);
-           }));
-    report("a consumer replaced", explore([](Execution& execution) {
-               Ring ring(RingShape::checked(2, 8));
-               ModelAtom<std::int64_t> gone(0);
-               std::int64_t accepted = 0;
-               std::vector<std::int64_t> got;
-               const auto pop = [&] {
-                   std::byte record[8];
-                   if (!ring.try_pop(record)) return;
-                   std::int64_t value = 0;
-                   std::memcpy(&value, record, 8);
-                   got.push_back(value);
-               };
-               execution.thread([&] {
-                   for (int i = 0; i < 3; ++i)
-                       if (push(ring, value_of(accepted))) ++accepted;
-               });
-               execution.thread([&] {
-                   pop();
-                   gone.store(1, std::memory_order_release);
-               });
-               execution.thread([&] {
-                   if (gone.load(std::memory_order_acquire) == 0) return;
-                   ring.resume_consumer();
-                   pop();
-               });
-               execution.run();
-               check_all(ring, accepted, got);
+               run.check_all();
            }));
 }
 

@@ -13,12 +13,12 @@ _link = importlib.import_module(f"{suite_package()}.latency.link")
 _rivals = importlib.import_module(f"{suite_package()}.latency.rivals")
 
 
-def open_faulty(shared: Any, side: int, fault: str, after: int) -> Any:
-    """A pipe whose answering end does something to message `after`."""
+def open_faulty(shared: Any, side: int, fault: str) -> Any:
+    """A pipe whose answering end does something to the hundredth message that it takes in a row: one of a stream."""
     link = _rivals.open_pipe(shared, side)
     if side == 0:
         return link
-    receive, count, held = link.recv, 0, []
+    receive, give, count, held = link.recv, link.send, 0, []
 
     def recv() -> bytes:
         nonlocal count
@@ -26,7 +26,7 @@ def open_faulty(shared: Any, side: int, fault: str, after: int) -> Any:
         if held:
             return held.pop()
         message = receive()
-        if count != after:
+        if count != 100:
             return message
         if fault == "lose":
             return receive()
@@ -37,7 +37,12 @@ def open_faulty(shared: Any, side: int, fault: str, after: int) -> Any:
             return message[:32] + receive()[32:]
         os._exit(3)
 
-    link.recv = recv
+    def send(message: bytes) -> None:
+        nonlocal count
+        count = 0
+        give(message)
+
+    link.recv, link.send = recv, send
     return link
 
 
@@ -49,5 +54,5 @@ def pipe(name: str, opens: Any, **more: Any) -> Any:
     return _link.Contender(name, "block", opens, lambda place: _rivals.SPAWN.Pipe(), **more)
 
 
-def faulty(fault: str, after: int = 5_500) -> Any:
-    return pipe(fault, partial(open_faulty, fault=fault, after=after))
+def faulty(fault: str) -> Any:
+    return pipe(fault, partial(open_faulty, fault=fault))

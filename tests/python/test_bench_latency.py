@@ -101,7 +101,7 @@ def test_the_report_tells_numbers_gaps_and_cures() -> None:
     measured = {"ours": [700.0], "subetha-ipc SpscRing": [1000.0], "floor: cache line": [350.0]}
     report.show(outcome_of(**measured), console)
     text = console.export_text()
-    assert re.search(r"ours +700 ns +2 µs +2.5 µs +9 µs +2.00 +1.00 +14.29 M/s", text)
+    assert re.search(r"ours +700 ns +2 µs +2.5 µs +2.00 +1.00 +14.29 M/s +– +9 µs", text)
     assert "Not installed: zeroq. Compare with them: pip install zeroq" in text
     assert "Left out: x: broke" in text
     assert "missed  ours: round trip p50 over subetha-ipc: 0.7 (≤ 0.65)" in text
