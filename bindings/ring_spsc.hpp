@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ring_end.hpp"
+#include "ringbuffer/sequenced_spsc_ring.hpp"
 #include "ringbuffer/spsc_ring.hpp"
 
 namespace fastmas::bindings {
@@ -12,7 +13,7 @@ namespace fastmas::bindings {
 class SpscEnd final : public RingEnd {
   public:
     using Contiguous = ringbuffer::SpscRing<>;
-    using Sequenced = ringbuffer::SpscRing<>;  // until there is one: no spec with that layout passes its check
+    using Sequenced = ringbuffer::SequencedSpscRing<>;
     static constexpr Role kProducer = Role::producer(0);
     static constexpr Role kConsumer = Role::consumer(0);
 
@@ -38,7 +39,7 @@ class SpscEnd final : public RingEnd {
 
     // How many records can be popped now, up to `most`.
     std::int64_t available(std::int64_t most) {
-        return std::min(most, with([](auto& ring) { return ring.available(); }));
+        return sequenced ? sequenced_.available(most) : std::min(most, contiguous_.available());
     }
 
     // Whether a pop, or a push, looks worth while, to a thread that waits for it without the interpreter's lock: these

@@ -229,6 +229,11 @@ def test_what_cannot_be_lent() -> None:
             ring.claim(number)
     with pytest.raises(ConfigError, match=r"^the number of records must be an integer from .* got 'x'$"):
         ring.peek("x")  # type: ignore[arg-type]
+    sequenced = SpscRing(np.int64, 8, layout="sequenced")
+    for verb, call in (("claim", sequenced.claim), ("peek", sequenced.peek)):
+        text = rf"^{verb}\(\) lends slots that lie one after the other; make the ring with layout='contiguous'$"
+        with pytest.raises(ConfigError, match=text):
+            call(2)
     with pytest.raises(TypeError, match=r"cannot create 'fastmas\.ring\.Loan' instances"):
         type(ring.claim(1))()
 

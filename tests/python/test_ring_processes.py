@@ -18,7 +18,7 @@ from ring_processes import PATIENCE_S, Proof, Script, files_of, forked, kill, mi
 from fastmas.errors import ConfigError, DeadlineError, PeerDeadError, RingBusyError
 from fastmas.ring import SpscRing
 
-LAYOUTS = ["contiguous"]
+LAYOUTS = ["contiguous", "sequenced"]
 WAITS = ["adaptive", "spin", "yield", "block"]
 
 

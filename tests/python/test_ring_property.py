@@ -40,7 +40,7 @@ class SpscMachine(RuleBasedStateMachine):
 
     @initialize(
         power=st.integers(1, 5),
-        layout=st.sampled_from(["contiguous"]),
+        layout=st.sampled_from(["contiguous", "sequenced"]),
         overflow=st.sampled_from(["refuse", "drop_newest"]),
         shared=st.booleans(),
     )

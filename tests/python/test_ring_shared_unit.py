@@ -16,7 +16,7 @@ from fastmas.errors import ConfigError, PeerDeadError, RingBusyError, RingGoneEr
 from fastmas.records import Length, Record, f64, i64, u8
 from fastmas.ring import SpscRing
 
-LAYOUTS = ["contiguous"]
+LAYOUTS = ["contiguous", "sequenced"]
 
 
 @pytest.fixture

@@ -271,7 +271,7 @@ def test_ctrl_c_ends_every_kind_of_wait(wait: str, shared: bool) -> None:
 
 
 @pytest.mark.parametrize("wait", ["adaptive", "spin", "yield", "block"])
-@pytest.mark.parametrize("layout", ["contiguous"])
+@pytest.mark.parametrize("layout", ["contiguous", "sequenced"])
 def test_every_kind_of_wait_between_threads(wait: Any, layout: Any) -> None:
     there, back = SpscRing(np.int64, 2, wait=wait, layout=layout), SpscRing(np.int64, 2, wait=wait, layout=layout)
     rounds = 200
@@ -378,7 +378,7 @@ def test_popping_survives_a_finaliser_that_pops() -> None:
     assert sorted(got) == list(range(64))
 
 
-@pytest.mark.parametrize("layout", ["contiguous"])
+@pytest.mark.parametrize("layout", ["contiguous", "sequenced"])
 @pytest.mark.parametrize("dtype", [np.dtype("<i8"), np.dtype([("a", "<i8")])])
 def test_popping_survives_a_finaliser_that_closes(layout: Any, dtype: Any) -> None:
     """The record is neither given out nor given back: who takes the role over gets it."""
@@ -445,7 +445,7 @@ def exercise(ring: SpscRing, feed: BroadcastRing, record: Any, rows: Any, out: A
 def exercise_ends(record: Any, rows: Any) -> None:
     name = new_name()
     with (
-        SpscRing.create(name, Stamped, 8, wait="yield") as end,
+        SpscRing.create(name, Stamped, 8, layout="sequenced", wait="yield") as end,
         SpscRing.attach(name) as peer,
     ):
         end.try_push(record), end.push(bytes(record)), end.push_many(rows), peer.pop(), peer.try_pop(), peer.pop_many()
@@ -455,6 +455,7 @@ def exercise_ends(record: Any, rows: Any) -> None:
             lambda: SpscRing.attach(name),
             lambda: SpscRing.attach(name, dtype=np.int64),
             lambda: SpscRing.create(name, Stamped, 8),
+            lambda: end.claim(1),
             end.pop,
             lambda: peer.push(record),
         ):
