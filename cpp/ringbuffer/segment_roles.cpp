@@ -38,8 +38,10 @@ void check_holder_name(std::string_view name) {
 void write_name(RoleEntry& entry, std::string_view name) {
     auto* const text = static_cast<volatile char*>(entry.name);
     text[0] = '\0';
-    for (std::size_t i = RoleEntry::kNameBytes - 1; i > 0; --i) text[i] = i < name.size() ? name[i] : '\0';
-    FASTMAS_KILL_POINT("take: half of a name");
+    for (std::size_t i = RoleEntry::kNameBytes - 1; i > 0; --i) {
+        text[i] = i < name.size() ? name[i] : '\0';
+        FASTMAS_KILL_POINT("take: part of a name");
+    }
     text[0] = name.empty() ? '\0' : name[0];
 }
 
@@ -213,6 +215,7 @@ RoleState Segment::state_of(Role role) const noexcept {
     while (true) {
         const std::uint32_t held = held_in(entry);
         const std::uint64_t incarnation = incarnation_of(entry);
+        FASTMAS_KILL_POINT("state: looked");
         if (held_here(at, role)) return RoleState::alive;
         {
             const std::lock_guard closing(impl_->at->closing);

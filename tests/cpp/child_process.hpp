@@ -6,17 +6,34 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <functional>
 #include <iostream>
+#include <set>
 
 #include "check.hpp"
 
 namespace fastmas::testing {
 
+// The children of this process that nobody has waited for. A test that fails leaves its own, perhaps stopped ones: they
+// are killed at exit.
+inline std::set<pid_t>& children() {
+    static std::set<pid_t>& all = *[] {
+        static const pid_t parent = getpid();
+        std::atexit([] {
+            if (getpid() != parent) return;  // a child that exits is not its siblings' keeper
+            for (const pid_t child : children()) kill(child, SIGKILL);
+        });
+        return new std::set<pid_t>;
+    }();
+    return all;
+}
+
 // Waits for a child to end; 128 + signal when it was killed.
 inline int exit_code_of(pid_t child) {
     int status = 0;
     while (waitpid(child, &status, 0) < 0) CHECK(errno == EINTR);
+    children().erase(child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -24,9 +41,14 @@ inline int exit_code_of(pid_t child) {
 // handlers run, as if it crashed right after the body, unless the body calls exit().
 inline pid_t spawn(const std::function<int()>& body) {
     std::cout.flush();
+    auto& all = children();
     const pid_t child = fork();
     CHECK(child >= 0);
-    if (child != 0) return child;
+    if (child != 0) {
+        all.insert(child);
+        return child;
+    }
+    all.clear();
     int code = 1;
     try {
         code = body();
@@ -43,7 +65,8 @@ inline void kill_and_wait(pid_t child) {
     CHECK_EQUAL(exit_code_of(child), 128 + SIGKILL);
 }
 
-// One process says `now()`, another waits for it; also for the end of all processes that could say it.
+// One process says `now()`, another waits for it. Who waits never speaks, so that it fails instead of waiting for a
+// process that has ended.
 class Turn {
   public:
     Turn() { CHECK_EQUAL(pipe(ends_), 0); }
@@ -51,21 +74,38 @@ class Turn {
     Turn& operator=(const Turn&) = delete;
     ~Turn() {
         close(ends_[0]);
-        close(ends_[1]);
+        become_listener();
     }
     void now() const { CHECK_EQUAL(write(ends_[1], "x", 1), 1); }
-    void await() const {
+    void await() {
+        become_listener();
         char byte = 0;
         ssize_t got = 0;
         while ((got = read(ends_[0], &byte, 1)) < 0) CHECK(errno == EINTR);
         CHECK_EQUAL(got, 1);
     }
+    // Until everybody who could speak has ended.
+    void await_end() {
+        become_listener();
+        char byte = 0;
+        while (read(ends_[0], &byte, 1) != 0) CHECK(errno == EINTR);
+    }
+    void become_listener() {
+        if (ends_[1] >= 0) close(ends_[1]);
+        ends_[1] = -1;
+    }
     int reading_end() const { return ends_[0]; }
-    int writing_end() const { return ends_[1]; }
 
   private:
     int ends_[2] = {-1, -1};
 };
+
+// A child that has stopped itself.
+inline void wait_until_stopped(pid_t child) {
+    int status = 0;
+    CHECK_EQUAL(waitpid(child, &status, WUNTRACED), child);
+    CHECK(WIFSTOPPED(status));
+}
 
 // Sanitizers make everything slower and find the same on fewer rounds.
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)

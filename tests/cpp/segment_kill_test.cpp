@@ -21,6 +21,8 @@ using fastmas::testing::files_in;
 using fastmas::testing::RingDirectory;
 using fastmas::testing::spawn;
 using fastmas::testing::spec_of;
+using fastmas::testing::Turn;
+using fastmas::testing::wait_until_stopped;
 
 namespace {
 
@@ -134,7 +136,7 @@ TEST(killed_beside_a_survivor_it_takes_nothing_along) {
             const auto segment = attach();
             segment->take(kProducer, "feeder");
             segment->leave(kProducer);
-            segment->take(kProducer, "feeder");
+            segment->take(kProducer, "another");
         },
         [&] {
             const RoleState state = mine->state_of(kProducer);
@@ -145,7 +147,8 @@ TEST(killed_beside_a_survivor_it_takes_nothing_along) {
             CHECK(mine->state_of(Role::consumer(0)) == RoleState::alive);
             // A name is there whole or not at all.
             const auto listed = Segment::list();
-            for (const auto& holder : listed.at(0).holders) CHECK(holder.name.empty() || holder.name == "feeder");
+            for (const auto& holder : listed.at(0).holders)
+                CHECK(holder.name.empty() || holder.name == "feeder" || holder.name == "another");
             CHECK(mine->take(kProducer) == state);
             mine->leave(kProducer);
             CHECK(mine->forget(kProducer));
@@ -219,6 +222,78 @@ TEST(killed_while_it_cleans_or_unlinks_it_leaves_the_ring_or_none) {
             });
 }
 
+namespace {
+
+// A child that stops itself at the step `where` of `body`.
+template <const char* where>
+pid_t spawn_and_stop(const std::function<void()>& body) {
+    const pid_t child = spawn([&] {
+        kill_point_hook = [](const char* step) {
+            if (std::string(step) == where) raise(SIGSTOP);
+        };
+        body();
+        return 0;
+    });
+    wait_until_stopped(child);
+    return child;
+}
+
+constexpr char kNameDecided[] = "close: name decided";
+constexpr char kGivenBack[] = "leave: written down";
+
+void go_on_to_the_end(pid_t stopped) {
+    CHECK_EQUAL(kill(stopped, SIGCONT), 0);
+    CHECK_EQUAL(exit_code_of(stopped), 0);
+}
+
+}  // namespace
+
+TEST(of_two_that_leave_at_once_one_removes_the_name) {
+    const RingDirectory directory;
+    auto mine = make();
+    // It has found that we are still there, and has not closed yet.
+    const pid_t other = spawn_and_stop<kNameDecided>([] { attach()->take(kProducer); });
+    mine.reset();
+    CHECK_EQUAL(files_in(directory.path()), std::string());
+    go_on_to_the_end(other);
+}
+
+TEST(who_leaves_is_alive_until_it_has_left) {
+    const RingDirectory directory;
+    const auto mine = make();
+    const pid_t other = spawn_and_stop<kGivenBack>([] { attach()->take(kProducer); });
+    CHECK(mine->state_of(kProducer) == RoleState::alive);
+    CHECK_THROWS(mine->take(kProducer), SegmentBusy, "is held by process " + std::to_string(other));
+    go_on_to_the_end(other);
+    CHECK(mine->state_of(kProducer) == RoleState::left);
+}
+
+TEST(who_leaves_while_it_is_asked_for_is_not_dead) {
+    const RingDirectory directory;
+    static Turn leave;
+    static Turn left;
+    const auto mine = make();
+    const pid_t other = spawn([] {
+        const auto segment = attach();
+        segment->take(kProducer);
+        left.now();
+        leave.await();
+        segment->leave(kProducer);
+        left.now();
+        return 0;
+    });
+    left.await();
+    CHECK(mine->state_of(kProducer) == RoleState::alive);
+    kill_point_hook = [](const char* step) {
+        if (std::string(step) != "state: looked") return;
+        kill_point_hook = nullptr;  // once
+        leave.now();
+        left.await();
+    };
+    CHECK(mine->state_of(kProducer) == RoleState::left);
+    CHECK_EQUAL(exit_code_of(other), 0);
+}
+
 // Only in the microseconds of a removal does a stopped process stand in others' way; they are told whom to wake.
 TEST(stopped_in_the_middle_of_a_removal_it_is_named) {
     const RingDirectory directory;
@@ -230,9 +305,7 @@ TEST(stopped_in_the_middle_of_a_removal_it_is_named) {
         segment->close();
         return 0;
     });
-    int status = 0;
-    CHECK_EQUAL(waitpid(stopped, &status, WUNTRACED), stopped);
-    CHECK(WIFSTOPPED(status));
+    wait_until_stopped(stopped);
     const std::string text = "ring '/feed' has been in the middle of a change by process " + std::to_string(stopped) +
                              " for 5000 ms, which takes microseconds: that process is stopped; let it go on (SIGCONT)";
     CHECK_THROWS(attach(), SegmentBusy, text);

@@ -29,6 +29,7 @@ using fastmas::testing::RingDirectory;
 using fastmas::testing::spawn;
 using fastmas::testing::spec_of;
 using fastmas::testing::Turn;
+using fastmas::testing::wait_until_stopped;
 
 namespace {
 
@@ -52,18 +53,16 @@ std::atomic<std::int64_t>& inside(const Segment& segment) {
 
 TEST(a_killed_holder_is_dead_and_its_role_free_though_a_forked_child_lives) {
     const RingDirectory directory;
-    const Turn ready;
-    const Turn never;
-    const Turn alive;
+    Turn ready;
+    Turn never;
+    Turn alive;
     const pid_t holder = spawn([&] {
         const auto segment = make("/feed");
         segment->take(kProducer);
         // It has the mapping and inherits every descriptor; it ends when the test lets go of the pipe.
         if (fork() == 0) {
-            close(never.writing_end());
             alive.now();
-            char byte = 0;
-            (void)!read(never.reading_end(), &byte, 1);
+            never.await_end();
             _exit(0);
         }
         alive.await();
@@ -78,8 +77,10 @@ TEST(a_killed_holder_is_dead_and_its_role_free_though_a_forked_child_lives) {
     CHECK_THROWS(mine->take(kProducer), SegmentBusy,
                  "producer 0 of ring '/feed' is held by process " + std::to_string(holder) + "; a role has one holder");
     CHECK_EQUAL(kill(holder, SIGKILL), 0);
-    // The kernel gives the lock back while the process ends; nobody waits for it (no waitpid) to see that.
-    while (mine->state_of(kProducer) == RoleState::alive) sched_yield();
+    // The kernel gives the lock back while the process ends, before its parent can know that it has ended.
+    siginfo_t ended{};
+    while (mine->state_of(kProducer) == RoleState::alive && ended.si_pid == 0)
+        CHECK_EQUAL(waitid(P_PID, static_cast<id_t>(holder), &ended, WEXITED | WNOHANG | WNOWAIT), 0);
     CHECK(mine->state_of(kProducer) == RoleState::dead);
     CHECK_EQUAL(Segment::list().at(0).holders.at(0).pid, static_cast<std::int32_t>(holder));
     CHECK(Segment::list().at(0).holders.at(0).state == RoleState::dead);
@@ -89,8 +90,8 @@ TEST(a_killed_holder_is_dead_and_its_role_free_though_a_forked_child_lives) {
 
 TEST(a_stopped_holder_is_alive) {
     const RingDirectory directory;
-    const Turn ready;
-    const Turn go_on;
+    Turn ready;
+    Turn go_on;
     const auto mine = make("/feed");
     const pid_t holder = spawn([&] {
         const auto segment = attach("/feed");
@@ -104,9 +105,7 @@ TEST(a_stopped_holder_is_alive) {
     });
     ready.await();
     CHECK_EQUAL(kill(holder, SIGSTOP), 0);
-    int status = 0;
-    CHECK_EQUAL(waitpid(holder, &status, WUNTRACED), holder);
-    CHECK(WIFSTOPPED(status));
+    wait_until_stopped(holder);
     for (int i = 0; i < 1000; ++i) CHECK(mine->state_of(kConsumer) == RoleState::alive);
     CHECK_THROWS(mine->take(kConsumer), SegmentBusy, "is held by process " + std::to_string(holder));
     CHECK_EQUAL(kill(holder, SIGCONT), 0);
@@ -183,8 +182,8 @@ TEST(a_ring_of_which_nobody_lives_is_cleaned_and_no_other) {
             raise(SIGSTOP);  // the parent's SIGKILL comes now or before: either way nothing was closed
             return 1;
         }));
-    const Turn ready;
-    const Turn done;
+    Turn ready;
+    Turn done;
     const pid_t other = spawn([&] {
         const auto segment = make("/others");
         ready.now();
@@ -206,8 +205,8 @@ TEST(a_forked_child_has_nothing_of_its_parents_and_may_attach_itself) {
     const RingDirectory directory;
     auto segment = make("/feed");
     segment->take(kProducer);
-    const Turn ready;
-    const Turn done;
+    Turn ready;
+    Turn done;
     const pid_t child = spawn([&] {
         CHECK(!segment->usable());
         const std::string text =
@@ -242,14 +241,14 @@ TEST(a_forked_child_has_nothing_of_its_parents_and_may_attach_itself) {
 TEST(a_program_that_is_replaced_by_exec_is_dead) {
     const RingDirectory directory;
     const auto mine = make("/feed");
-    const Turn input;
+    Turn input;
     int closes_at_exec[2];
     CHECK_EQUAL(pipe2(closes_at_exec, O_CLOEXEC), 0);
     const pid_t child = spawn([&] {
         const auto segment = attach("/feed");
         segment->take(kConsumer);
         dup2(input.reading_end(), 0);
-        close(input.writing_end());
+        input.become_listener();
         execl("/bin/cat", "cat", static_cast<char*>(nullptr));
         return 1;
     });
@@ -315,6 +314,8 @@ int race(std::uint64_t seed, int roles_to_take, bool unlinks) {
             if (random.below(4) == 0) sched_yield();
             CHECK_EQUAL(inside(*segment).fetch_sub(1), 1);
             if (random.below(2) == 0) segment->leave(kProducer);
+            // One name is one place, also for those who ask at once.
+            CHECK(segment->take_any(Side::consumer, "risk", nullptr) == kConsumer);
         } catch (const SegmentBusy&) {
             const RoleState state = segment->state_of(kProducer);
             CHECK(state == RoleState::alive || state == RoleState::left);

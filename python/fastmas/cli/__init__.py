@@ -1,4 +1,4 @@
-"""The command line: `fastmas run`, `fastmas replay`, `fastmas explain`, `fastmas rings`."""
+"""The command line: `fastmas run`, `fastmas replay`, `fastmas explain`, `fastmas bench`, `fastmas rings`."""
 
 from __future__ import annotations
 
