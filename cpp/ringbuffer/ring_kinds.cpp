@@ -3,6 +3,7 @@
 #include <string>
 
 #include "base/errors.hpp"
+#include "ringbuffer/byte_ring.hpp"
 #include "ringbuffer/mpmc_ring.hpp"
 #include "ringbuffer/mpsc_ring.hpp"
 #include "ringbuffer/overwriting_ring.hpp"
@@ -18,6 +19,7 @@ std::size_t body_bytes(RingKind kind, SlotLayout slots, RingShape shape) {
         return contiguous ? SpscRing<>::body_bytes(shape) : SequencedSpscRing<>::body_bytes(shape);
     // The rings of all overflow policies in the room of those that pad their slots to words.
     if (kind == RingKind::broadcast && contiguous) return OverwritingRing<>::body_bytes(shape);
+    if (kind == RingKind::bytes && contiguous) return ByteRing<>::body_bytes(ByteRing<>::shape(shape.capacity));
     if (kind == RingKind::mpsc && !contiguous) return MpscRing<>::body_bytes(shape);
     if (kind == RingKind::mpmc && !contiguous) return MpmcRing<>::body_bytes(shape);
     throw base::ConfigError("a shared " + std::string(kind_text(kind)) + " ring cannot have " +

@@ -1,11 +1,12 @@
-// SpscRing and the broadcast rings with either side killed at every step: what is delivered is whole, in order, never
-// twice, and whatever is missing is accounted for. A longer run: RING_KILL_ROUNDS=100000 ring_kill_test
+// The SPSC rings and the broadcast rings with either side killed at every step: what is delivered is whole, in order,
+// never twice, and whatever is missing is accounted for. A longer run: RING_KILL_ROUNDS=100000 ring_kill_test
 #include <optional>
 
 #include "ring_kill_one_to_one.hpp"
 #include "ringbuffer/broadcast_ring.hpp"
 #include "ringbuffer/evicting_ring.hpp"
 #include "ringbuffer/overwriting_ring.hpp"
+#include "ringbuffer/sequenced_spsc_ring.hpp"
 #include "ringbuffer/spsc_ring.hpp"
 
 using namespace fastmas::testing;
@@ -13,6 +14,7 @@ using fastmas::ringbuffer::BroadcastRing;
 using fastmas::ringbuffer::EvictingRing;
 using fastmas::ringbuffer::OverwritingRing;
 using fastmas::ringbuffer::RingShape;
+using fastmas::ringbuffer::SequencedSpscRing;
 using fastmas::ringbuffer::SpscRing;
 
 namespace {
@@ -34,8 +36,9 @@ struct InheritedBody {
     SharedMemory memory;
 };
 
-struct SpscRig : InheritedBody<SpscRing<KillMemory>> {
-    using InheritedBody::InheritedBody;
+template <class Ring>
+struct SpscRig : InheritedBody<Ring> {
+    using InheritedBody<Ring>::InheritedBody;
     static constexpr bool kExact = true;
     static constexpr std::uint64_t kMostSteps = 60;
 
@@ -46,7 +49,7 @@ struct SpscRig : InheritedBody<SpscRing<KillMemory>> {
             if (count > 1) return ring.push_many(bytes_of(records), count);
             return ring.try_push(bytes_of(records)) ? 1 : 0;
         }
-        SpscRing<KillMemory> ring;
+        Ring ring;
     };
     struct Consumer {
         explicit Consumer(SpscRig& rig) : ring(rig.body(), rig.shape) { ring.resume_consumer(); }
@@ -60,7 +63,7 @@ struct SpscRig : InheritedBody<SpscRing<KillMemory>> {
             if (max > 1) return ring.pop_many(bytes_of(records), max);
             return ring.try_pop(bytes_of(records)) ? 1 : 0;
         }
-        SpscRing<KillMemory> ring;
+        Ring ring;
     };
 };
 
@@ -172,9 +175,16 @@ struct EvictingRig : InheritedBody<EvictingRing<KillMemory, 8>> {
 }  // namespace
 
 TEST(spsc_is_killed) {
-    OneToOneRounds<SpscRig> rounds(8, 41);
+    OneToOneRounds<SpscRig<SpscRing<KillMemory>>> rounds(8, 41);
     rounds.run(kill_rounds(4000));
     rounds.deaths().require({"push: room seen", "push: written", "push: published", "pop: read", "pop: given back"});
+}
+
+TEST(either_side_of_a_sequenced_spsc_ring_is_killed_at_every_step) {
+    OneToOneRounds<SpscRig<SequencedSpscRing<KillMemory>>> rounds(8, 43);
+    rounds.run(kill_rounds(4000));
+    rounds.deaths().require({"push: room seen", "push: written", "push: published", "push_many: one published",
+                             "pop: read", "pop_many: read", "pop: given back", "pop: shown"});
 }
 
 TEST(broadcast_is_killed) {
