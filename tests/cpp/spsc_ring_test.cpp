@@ -1,7 +1,6 @@
-// SpscRing, slots and parker on one thread: shapes, wrap, batches, refusals, counts.
+// SpscRing and slots on one thread: shapes, wrap, batches, refusals, counts.
 #include "ringbuffer/spsc_ring.hpp"
 
-#include <chrono>
 #include <cstring>
 #include <thread>
 #include <vector>
@@ -9,11 +8,9 @@
 #include "base/errors.hpp"
 #include "check.hpp"
 #include "crash_memory.hpp"
-#include "ringbuffer/parker.hpp"
 #include "spsc_ring_cases.hpp"
 
 using fastmas::base::ConfigError;
-using fastmas::ringbuffer::Parker;
 using fastmas::ringbuffer::RingShape;
 using fastmas::testing::CrashMemory;
 using fastmas::testing::record_of;
@@ -116,29 +113,6 @@ TEST(a_consumer_that_died_at_any_step_is_replaced) {
 
 TEST(two_views_are_one_ring) {
     cases::two_views_are_one_ring<CrashRing>();
-}
-
-TEST(parker_wakes_before_its_bound_and_gives_up_at_it) {
-    using namespace std::chrono_literals;
-    Parker parker;
-    parker.notify();  // nobody there: nothing is remembered
-    const auto start = std::chrono::steady_clock::now();
-    parker.wait(parker.prepare(), 5ms);
-    parker.finish();
-    CHECK(std::chrono::steady_clock::now() - start >= 4ms);
-
-    const auto ticket = parker.prepare();
-    parker.notify();  // between the look and the sleep
-    const auto again = std::chrono::steady_clock::now();
-    parker.wait(ticket, 10s);
-    parker.finish();
-    CHECK(std::chrono::steady_clock::now() - again < 8s);
-    CHECK_EQUAL(parker.waiters(), 0);
-
-    parker.prepare();
-    CHECK_EQUAL(parker.waiters(), 1);
-    parker.cancel();
-    CHECK_EQUAL(parker.waiters(), 0);
 }
 
 TEST_MAIN
