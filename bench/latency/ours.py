@@ -82,7 +82,7 @@ def ring(name: str, layout: str, wait: str, polls: bool = False) -> Contender:
     )
 
 
-LAYOUTS = ("contiguous",)
+LAYOUTS = ("sequenced", "contiguous")
 OURS = [
     contender
     for layout in LAYOUTS
