@@ -24,16 +24,18 @@
 
 namespace fastmas::testing {
 
-// What children write and the test reads; stays when they are killed.
+// What a child writes and the test reads; stays when it is killed.
 struct KillReport {
-    char step[64]{};      // where the last child was killed
-    char failure[512]{};  // of a child's check
+    char step[64]{};      // where it was killed
+    char failure[512]{};  // of its check
 };
+inline constexpr int kMostChildren = 2;  // at a time
 
 // The hardware's memory, but the process ends at a kill point: the `left`-th from now on.
 struct KillMemory : ringbuffer::HardwareMemory {
-    inline static std::int64_t left = 0;  // 0: never
-    inline static KillReport* report = nullptr;
+    inline static std::int64_t left = 0;          // 0: never
+    inline static KillReport* reports = nullptr;  // kMostChildren of them
+    inline static KillReport* report = nullptr;   // in a child: its own
 
     static void kill_point(const char* step) noexcept {
         if (left == 0 || --left != 0) return;
@@ -64,10 +66,11 @@ class SharedMemory {
 class Child {
   public:
     Child() = default;
-    Child(std::int64_t steps, const std::function<void()>& body) : pid_(fork()) {
+    Child(std::int64_t steps, const std::function<void()>& body, int number = 0) : pid_(fork()), number_(number) {
         CHECK(pid_ >= 0);
         if (pid_ > 0) return;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        KillMemory::report = &KillMemory::reports[number];
         KillMemory::left = steps;
         try {
             body();
@@ -88,9 +91,11 @@ class Child {
         return false;
     }
     bool killed() const { return killed_; }
+    const KillReport& report() const { return KillMemory::reports[number_]; }
 
   private:
     pid_t pid_ = 0;
+    int number_ = 0;
     bool killed_ = false;
 };
 
@@ -107,13 +112,17 @@ inline int kill_rounds(int usual) {
 // At which steps children were killed, and how often.
 class Deaths {
   public:
-    Deaths() : memory_(sizeof(KillReport)) { KillMemory::report = new (memory_.data()) KillReport; }
+    Deaths() : memory_(kMostChildren * sizeof(KillReport)) {
+        KillMemory::reports = new (memory_.data()) KillReport[kMostChildren];
+    }
     void count(const Child& child) {
-        CHECK_EQUAL(std::string(KillMemory::report->failure), std::string());
+        CHECK_EQUAL(std::string(child.report().failure), std::string());
         if (!child.killed()) return;
         ++killed_;
-        steps_.insert(KillMemory::report->step);
+        last_ = child.report().step;
+        steps_.insert(last_);
     }
+    const std::string& last() const { return last_; }
     int killed() const { return killed_; }
     // Each of these steps has been the last of some process.
     void require(std::initializer_list<const char*> steps) const {
@@ -130,6 +139,7 @@ class Deaths {
   private:
     SharedMemory memory_;
     std::set<std::string> steps_;
+    std::string last_;
     int killed_ = 0;
 };
 

@@ -44,7 +44,7 @@ class OneToOneRounds {
                 one_round();
             } catch (const Failure& failure) {
                 throw Failure{failure.text + " (seed " + std::to_string(seed_) + ", round " + std::to_string(round) +
-                              ", last death at: " + KillMemory::report->step + ")"};
+                              ", last death at: " + deaths_.last() + ")"};
             }
         }
         finish();
