@@ -45,8 +45,7 @@ PyObject* ring_get_name(PyObject* self, void*) {
 PyObject* ring_get_role(PyObject* self, void*) {
     const RingEnd& end = end_of(self);
     if (!end.shared()) return PyUnicode_FromString("both");
-    if (!end.role()) Py_RETURN_NONE;
-    return PyUnicode_FromString(name_of(end.role()->side()));
+    return PyUnicode_FromString(end.role() ? name_of(end.role()->side()) : "observer");
 }
 
 PyObject* ring_get_closed(PyObject* self, void*) {

@@ -103,6 +103,7 @@ void RingEnd::leave() noexcept {
     if (!open()) return;
     state_ = State::closed;
     set_gates();
+    leaving();
     if (shared()) {
         if (!guest_)
             memory_->segment()->close();

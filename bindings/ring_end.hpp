@@ -81,6 +81,7 @@ class RingEnd {
     // calls that were interrupted by this one may still touch it.
     void close() noexcept;
     bool open() const noexcept { return state_ == State::open; }
+    bool closed() const noexcept { return state_ == State::closed; }  // otherwise it is open, or inherited by a fork
 
     // While a loan is out, a side does nothing else.
     void lend(Side side) noexcept;
@@ -115,6 +116,11 @@ class RingEnd {
     bool regain(Side side);
     // Sets that error; always nullptr.
     PyObject* refuse(Side side) const;
+
+  protected:
+    // While it closes, before its role is given back: what has to be undone in the ring. Destructors of classes that
+    // have something to undo call close().
+    virtual void leaving() noexcept {}
 
   private:
     enum class State : std::uint8_t { open, closed, forked };

@@ -4,96 +4,130 @@
 
 #include "call_arguments.hpp"
 #include "python_errors.hpp"
+#include "ring_arguments.hpp"
 #include "ring_broadcast.hpp"
-#include "ring_docs.hpp"
+#include "ring_broadcast_docs.hpp"
+#include "ring_common.hpp"
+#include "ring_objects.hpp"
 
 namespace fastmas::bindings {
 namespace {
-
-using Subscriber = ringbuffer::BroadcastRing<>::Subscriber;
 
 PyTypeObject* subscriber_type = nullptr;
 
 SubscriberObject* as_subscriber(PyObject* self) {
     return reinterpret_cast<SubscriberObject*>(self);
 }
-BroadcastState& state_of(PyObject* self) {
-    return *as_subscriber(self)->ring->state;
+SubscriberEnd& end_of(PyObject* self) {
+    return *static_cast<SubscriberEnd*>(as_ring(self)->end);
 }
 
-// Leaves the ring; the producer, and whoever waits in a call on this subscriber, look again.
-void leave(SubscriberObject* self) {
-    if (!self->subscriber.joined()) return;
-    self->subscriber.leave();
-    BroadcastState& state = *self->ring->state;
-    std::erase(state.subscribers, self);
-    state.notify_writable();
-    state.notify_readable();
+// Says why its gate is closed, or opens it; false with the error set.
+bool check_open(PyObject* self) {
+    if (popping<SubscriberEnd>(self) != nullptr) [[likely]]
+        return true;
+    const SubscriberEnd& end = end_of(self);
+    if (!end.open() && end.closed()) {
+        raise("ConfigError", "subscriber %R is closed; subscribe again", as_subscriber(self)->name);
+        return false;
+    }
+    return regain_pop(self) != nullptr;
 }
 
-bool check_open(const SubscriberObject* self) {
-    if (self->subscriber.joined()) return true;
-    raise("ConfigError", "subscriber %R is closed; subscribe again", self->name);
+// Where there is nothing to read: whether more may come. False with the error set when it was put out.
+bool check_in(PyObject* self, SubscriberEnd& end) {
+    if (!end.evicted()) [[likely]]
+        return true;
+    raise(
+        "EvictedError",
+        "subscriber %R was put out of %s: it fell more than max_lag_records=%lld behind; close it and subscribe again, "
+        "which starts with the next record published",
+        as_subscriber(self)->name, end.called().c_str(), static_cast<long long>(end.memory()->spec().max_lag_records));
     return false;
 }
 
+// The process that publishes.
+struct Producer {
+    const SubscriberEnd& end;
+    bool lost() const { return end.state_of(BroadcastEnd::kProducer) == ringbuffer::RoleState::dead; }
+    void raise() const { end.raise_dead(BroadcastEnd::kProducer); }
+};
+
 int traverse(PyObject* self, visitproc visit, void* arg) {
-    Py_VISIT(Py_TYPE(self));
     Py_VISIT(as_subscriber(self)->ring);
-    return 0;
+    return traverse_ring_object(self, visit, arg);
 }
 
 void dealloc(PyObject* self) {
-    PyTypeObject* type = Py_TYPE(self);
-    PyObject_GC_UnTrack(self);
-    SubscriberObject* object = as_subscriber(self);
-    leave(object);
-    std::destroy_at(&object->subscriber);
-    Py_XDECREF(object->name);
-    Py_XDECREF(object->ring);
-    type->tp_free(self);
-    Py_DECREF(type);
+    PyObject* const ring = as_subscriber(self)->ring;
+    PyObject* const name = as_subscriber(self)->name;
+    dealloc_ring_object(self);
+    Py_XDECREF(name);
+    Py_XDECREF(ring);
 }
 
 PyObject* repr(PyObject* self) {
-    const SubscriberObject* object = as_subscriber(self);
-    if (!object->subscriber.joined()) return PyUnicode_FromFormat("<Subscriber %R, closed>", object->name);
-    return PyUnicode_FromFormat("<Subscriber %R, lag %lld>", object->name,
-                                static_cast<long long>(object->subscriber.lag()));
+    SubscriberEnd& end = end_of(self);
+    PyObject* name = as_subscriber(self)->name;
+    if (!end.open()) return PyUnicode_FromFormat("<Subscriber %R, closed>", name);
+    if (end.evicted()) return PyUnicode_FromFormat("<Subscriber %R, put out>", name);
+    return PyUnicode_FromFormat("<Subscriber %R, lag %lld>", name, static_cast<long long>(end.lag()));
+}
+
+// One record off the ring, as a new reference. Making the object may run Python code (a collection, a finaliser) that
+// pops from the same subscriber, or closes it: then what was made is of no use.
+Attempt pop_record(PyObject* self, SubscriberEnd& end, PyObject*& record) {
+    while (true) {
+        const std::byte* slot = end.front();
+        if (slot == nullptr) return check_in(self, end) ? Attempt::again : Attempt::error;
+        const auto sequence = end.next_to_pop();
+        record = end.format.to_python(slot);
+        if (record == nullptr) return Attempt::error;
+        const bool open = popping<SubscriberEnd>(self) != nullptr;
+        if (open && end.next_to_pop() == sequence && end.pop_front()) [[likely]] {
+            end.notify_producer();
+            return Attempt::done;
+        }
+        Py_CLEAR(record);
+        if (!check_open(self)) return Attempt::error;
+    }
+}
+
+// It is time for a look after the producer: None, when it did not die.
+[[gnu::noinline]] PyObject* look_after_producer(PyObject* self, SubscriberEnd& end) {
+    const Producer producer{end};
+    if (!producer.lost()) Py_RETURN_NONE;
+    PyObject* record = nullptr;
+    const Attempt last = pop_record(self, end, record);  // what it did before it died
+    if (last == Attempt::again) producer.raise();
+    return record;
 }
 
 PyObject* try_pop(PyObject* self, PyObject*) {
-    SubscriberObject* object = as_subscriber(self);
-    if (!check_open(object)) return nullptr;
-    BroadcastState& state = state_of(self);
-    PyObject* record = pop_one(state.format, object->subscriber);
-    if (record != nullptr) {
-        state.notify_writable();
-        return record;
-    }
-    if (PyErr_Occurred() != nullptr) return nullptr;
+    if (!check_open(self)) return nullptr;
+    SubscriberEnd& end = end_of(self);
+    PyObject* record = nullptr;
+    if (pop_record(self, end, record) != Attempt::again) return record;
+    if (end.look_is_due()) return look_after_producer(self, end);
     Py_RETURN_NONE;
+}
+
+template <class Step>
+Attempt wait_for_records(PyObject* self, SubscriberEnd& end, const Patience& patience, Step&& step) {
+    return wait_for(
+        end.waiting, end.header->readable, patience, [&] { return check_open(self) ? step() : Attempt::error; },
+        [&] { return end.seems_readable(); }, Producer{end});
 }
 
 PyObject* pop(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
     static const char* const names[] = {"timeout_s"};
     static const Parameters parameters{"pop", names, 1, 0, 1};
-    SubscriberObject* object = as_subscriber(self);
-    BroadcastState& state = state_of(self);
+    SubscriberEnd& end = end_of(self);
     PyObject* given[1];
     Patience patience;
     if (!match_arguments(parameters, args, nargs, kwnames, given) || !patience.read(given[0], true)) return nullptr;
     PyObject* record = nullptr;
-    const Attempt outcome = wait_for(
-        state.waiting, state.readable, patience,
-        [&] {
-            if (!check_open(object)) return Attempt::error;
-            record = pop_one(state.format, object->subscriber);
-            if (record == nullptr) return PyErr_Occurred() != nullptr ? Attempt::error : Attempt::again;
-            state.notify_writable();
-            return Attempt::done;
-        },
-        [] { return true; }, NoPeer{});
+    const Attempt outcome = wait_for_records(self, end, patience, [&] { return pop_record(self, end, record); });
     if (outcome == Attempt::again)
         return raise("DeadlineError", "no record came within %S s; publish one or give a longer timeout_s", given[0]);
     return record;
@@ -102,84 +136,101 @@ PyObject* pop(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject*
 PyObject* poll(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
     static const char* const names[] = {"max_records", "out", "timeout_s"};
     static const Parameters parameters{"poll", names, 3, 0, 2};
-    SubscriberObject* object = as_subscriber(self);
-    BroadcastState& state = state_of(self);
+    SubscriberEnd& end = end_of(self);
     PyObject* given[3];
     BatchTarget target;
     Patience patience;
     if (!match_arguments(parameters, args, nargs, kwnames, given) ||
-        !target.read(state.format, given[0], given[1], state.ring.capacity()) || !patience.read(given[2], false))
+        !target.read(end.format, given[0], given[1], end.memory()->spec().shape.capacity) ||
+        !patience.read(given[2], false))
         return nullptr;
     std::int64_t taken = 0;
-    const Attempt outcome = wait_for(
-        state.waiting, state.readable, patience,
-        [&] {
-            if (!check_open(object)) return Attempt::error;
-            const auto there = std::min(target.max(), object->subscriber.available());
-            if (there == 0) return Attempt::again;
-            std::byte* out = target.reserve(state.format, there);
-            if (out == nullptr || !check_open(object)) return Attempt::error;
-            taken = object->subscriber.poll(out, there);
-            state.notify_writable();
-            return Attempt::done;
-        },
-        [] { return true; }, NoPeer{});
-    return outcome == Attempt::error ? nullptr : target.result(state.format, taken);
-}
-
-PyObject* close(PyObject* self, PyObject*) {
-    leave(as_subscriber(self));
-    Py_RETURN_NONE;
-}
-
-PyObject* enter(PyObject* self, PyObject*) {
-    return Py_NewRef(self);
-}
-
-PyObject* exit(PyObject* self, PyObject* const*, Py_ssize_t) {
-    leave(as_subscriber(self));
-    Py_RETURN_NONE;
+    const auto step = [&] {
+        const auto there = std::min(target.max(), end.available());
+        if (there == 0) return target.max() == 0 || check_in(self, end) ? Attempt::again : Attempt::error;
+        std::byte* out = target.reserve(end.format, there);
+        // Memory for the array may have cost a collection, and that the subscriber.
+        if (out == nullptr || !check_open(self)) return Attempt::error;
+        taken = end.poll(out, there);
+        if (taken == 0) return check_in(self, end) ? Attempt::again : Attempt::error;
+        end.notify_producer();
+        return Attempt::done;
+    };
+    const Attempt outcome = wait_for_records(self, end, patience, step);
+    if (outcome == Attempt::error) return nullptr;
+    if (outcome == Attempt::again && target.max() > 0 && end.look_is_due() && Producer{end}.lost()) {
+        const Attempt last = step();
+        if (last == Attempt::again) Producer{end}.raise();
+        if (last != Attempt::done) return nullptr;
+    }
+    return target.result(end.format, taken);
 }
 
 PyObject* get_name(PyObject* self, void*) {
     return Py_NewRef(as_subscriber(self)->name);
 }
 PyObject* get_ring(PyObject* self, void*) {
-    return Py_NewRef(reinterpret_cast<PyObject*>(as_subscriber(self)->ring));
+    return Py_NewRef(as_subscriber(self)->ring);
 }
 PyObject* get_lag(PyObject* self, void*) {
-    const SubscriberObject* object = as_subscriber(self);
-    return check_open(object) ? PyLong_FromLongLong(object->subscriber.lag()) : nullptr;
+    return check_open(self) ? PyLong_FromLongLong(end_of(self).lag()) : nullptr;
 }
 PyObject* get_received(PyObject* self, void*) {
-    return PyLong_FromLongLong(as_subscriber(self)->subscriber.received());
+    return PyLong_FromLongLong(end_of(self).received());
+}
+PyObject* get_lost(PyObject* self, void*) {
+    return PyLong_FromLongLong(end_of(self).lost());
 }
 PyObject* get_joined_at(PyObject* self, void*) {
-    return PyLong_FromLongLong(as_subscriber(self)->subscriber.joined_at());
+    return PyLong_FromLongLong(end_of(self).joined_at());
 }
-PyObject* get_closed(PyObject* self, void*) {
-    return PyBool_FromLong(!as_subscriber(self)->subscriber.joined());
+PyObject* get_required(PyObject* self, void*) {
+    return PyBool_FromLong(end_of(self).required);
+}
+PyObject* get_resumed(PyObject* self, void*) {
+    return PyBool_FromLong(end_of(self).resumed);
+}
+PyObject* get_evicted(PyObject* self, void*) {
+    return PyBool_FromLong(end_of(self).evicted());
+}
+PyObject* get_peer_state(PyObject* self, void*) {
+    return PyUnicode_FromString(name_of(end_of(self).state_of(BroadcastEnd::kProducer)));
+}
+PyObject* get_peer_alive(PyObject* self, void*) {
+    return PyBool_FromLong(end_of(self).state_of(BroadcastEnd::kProducer) == ringbuffer::RoleState::alive);
 }
 
 PyMethodDef methods[] = {
     {"poll", as_method(poll), METH_FASTCALL | METH_KEYWORDS, docs::kPoll},
     {"try_pop", try_pop, METH_NOARGS, docs::kSubscriberTryPop},
     {"pop", as_method(pop), METH_FASTCALL | METH_KEYWORDS, docs::kSubscriberPop},
-    {"close", close, METH_NOARGS, docs::kClose},
-    {"__enter__", enter, METH_NOARGS, "__enter__($self, /)\n--\n\nReturn the subscriber itself."},
-    {"__exit__", as_method(exit), METH_FASTCALL, "__exit__($self, /, *exc_info)\n--\n\nClose the subscriber."},
+    {"close", ring_close, METH_NOARGS, docs::kClose},
+    {"__enter__", ring_enter, METH_NOARGS, "__enter__($self, /)\n--\n\nReturn the subscriber itself."},
+    {"__exit__", as_method(ring_exit), METH_FASTCALL, "__exit__($self, /, *exc_info)\n--\n\nClose the subscriber."},
     {nullptr, nullptr, 0, nullptr},
 };
 
 PyGetSetDef properties[] = {
     {"name", get_name, nullptr, "The name given to subscribe().", nullptr},
     {"ring", get_ring, nullptr, "The ring it subscribes to.", nullptr},
-    {"lag", get_lag, nullptr, "How many records it was behind a moment ago; at the capacity the producer waits.",
+    {"lag", get_lag, nullptr,
+     "How many records it was behind a moment ago. At the capacity the producer waits, or begins to overwrite; beyond "
+     "max_lag_records this subscriber is put out.",
      nullptr},
-    {"received", get_received, nullptr, "How many records it has read: exactly those published since its join.",
+    {"received", get_received, nullptr,
+     "How many records it has read: exactly those published since its join, less what is lost.", nullptr},
+    {"lost", get_lost, nullptr,
+     "How many records were overwritten before it read them, by its last read; 0 unless overflow='overwrite_oldest'.",
      nullptr},
     {"joined_at", get_joined_at, nullptr, "The sequence of the first record it sees.", nullptr},
-    {"closed", get_closed, nullptr, "Whether it has left the ring.", nullptr},
+    {"required", get_required, nullptr, "Whether the producer keeps its records when its process dies.", nullptr},
+    {"resumed", get_resumed, nullptr, "Whether it goes on where a process stopped that died, instead of joining anew.",
+     nullptr},
+    {"evicted", get_evicted, nullptr, "Whether it was put out for its lag; reading raises EvictedError then.", nullptr},
+    {"closed", ring_get_closed, nullptr, "Whether it has left the ring.", nullptr},
+    {"peer_state", get_peer_state, nullptr,
+     "What is known of the process that publishes: 'absent', 'alive', 'left' or 'dead'.", nullptr},
+    {"peer_alive", get_peer_alive, nullptr, "Whether a process is there now to publish.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
 
@@ -199,24 +250,37 @@ PyType_Spec spec = {
 
 }  // namespace
 
-PyObject* new_subscriber(PyObject* ring, PyObject* name) {
-    auto* owner = reinterpret_cast<BroadcastRingObject*>(ring);
+PyObject* subscriber_name(const BroadcastEnd& end, std::int32_t place) {
+    if (end.shared()) {
+        const std::string name = end.name_at(place);
+        return PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), "replace");
+    }
+    for (SubscriberEnd* subscriber : end.subscribers)
+        if (subscriber->place() == place) return Py_NewRef(subscriber->name);
+    return nullptr;
+}
+
+PyObject* new_subscriber(PyObject* ring, PyObject* name, bool required) {
+    auto& owner = *static_cast<BroadcastEnd*>(as_ring(ring)->end);
+    Py_ssize_t length = 0;
+    const char* text = PyUnicode_AsUTF8AndSize(name, &length);
+    if (text == nullptr) return nullptr;
     try {
-        owner->state->subscribers.reserve(owner->state->subscribers.size() + 1);
+        RingFormat format;
+        if (!format.read(owner.format.record_type != nullptr ? reinterpret_cast<PyObject*>(owner.format.record_type)
+                                                             : owner.format.dtype))
+            return nullptr;
+        auto end = std::make_unique<SubscriberEnd>(std::move(format), owner,
+                                                   std::string_view(text, static_cast<std::size_t>(length)), required);
+        end->name = name;
+        PyObject* self = new_ring_object(subscriber_type, std::move(end));
+        if (self == nullptr) return nullptr;
+        as_subscriber(self)->ring = Py_NewRef(ring);
+        as_subscriber(self)->name = Py_NewRef(name);
+        return self;
     } catch (...) {
         return raise_current_exception();
     }
-    Subscriber joined = owner->state->ring.subscribe();
-    if (!joined.joined())
-        return raise("ConfigError", "a broadcast ring takes at most %lld subscribers and has them; close one first",
-                     static_cast<long long>(ringbuffer::kMaxSubscribers));
-    auto* self = reinterpret_cast<SubscriberObject*>(subscriber_type->tp_alloc(subscriber_type, 0));
-    if (self == nullptr) return nullptr;  // `joined` leaves again
-    self->ring = reinterpret_cast<BroadcastRingObject*>(Py_NewRef(ring));
-    self->name = Py_NewRef(name);
-    std::construct_at(&self->subscriber, std::move(joined));
-    owner->state->subscribers.push_back(self);
-    return reinterpret_cast<PyObject*>(self);
 }
 
 bool add_subscriber(PyObject* module) {

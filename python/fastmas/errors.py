@@ -16,6 +16,7 @@
     ├── InvariantError                    the impossible happened; the object is poisoned
     │   └── ReplicaDivergedError          a replica's state differs from the majority's; names the commit index
     ├── PeerDeadError (ConnectionError)   the process at the other end of a ring died; names it
+    ├── EvictedError                      a subscriber was put out of a broadcast ring for its lag
     ├── RingBusyError                     a ring's name or role is held by another process; names it
     ├── RingGoneError (FileNotFoundError) there is no shared ring of that name
     ├── AuditError                        an audit file is damaged or altered; names the record or block
@@ -31,6 +32,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DeadlineError",
+    "EvictedError",
     "FastmasError",
     "FixedPointError",
     "InvariantError",
@@ -105,6 +107,10 @@ class PeerDeadError(FastmasError, ConnectionError):
 
     Another process may take the role over; then things go on where they stopped.
     """
+
+
+class EvictedError(FastmasError):
+    """A subscriber lagged beyond its ring's ``max_lag_records`` and was put out; it may subscribe again."""
 
 
 class RingBusyError(FastmasError):
