@@ -1,5 +1,8 @@
 #include "ringbuffer/wake_point.hpp"
 
+#include <algorithm>
+#include <thread>
+
 #if defined(__linux__)
 #include <linux/futex.h>
 #include <sys/syscall.h>
@@ -7,9 +10,6 @@
 
 #include <climits>
 #include <ctime>
-#else
-#include <algorithm>
-#include <thread>
 #endif
 
 namespace fastmas::ringbuffer {
@@ -36,10 +36,17 @@ void futex_wake_all(const std::atomic<std::uint32_t>& word, bool shared) noexcep
 
 #else
 
-// Where the kernel has no wait on a word that other processes wake: look at it, ever more seldom. A wake-up costs at
-// most kLongestNap more than it should, and a waiter under a thousandth of a core.
 void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, std::chrono::nanoseconds bound,
                 bool /*shared*/) noexcept {
+    wait_by_polling(word, expected, bound);
+}
+
+void futex_wake_all(const std::atomic<std::uint32_t>& /*word*/, bool /*shared*/) noexcept {}
+
+#endif
+
+void wait_by_polling(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                     std::chrono::nanoseconds bound) noexcept {
     constexpr std::chrono::nanoseconds kFirstNap{20'000};
     constexpr std::chrono::nanoseconds kLongestNap{1'000'000};
     const auto until = std::chrono::steady_clock::now() + bound;
@@ -52,9 +59,5 @@ void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, 
         nap = std::min(kLongestNap, nap * 2);
     }
 }
-
-void futex_wake_all(const std::atomic<std::uint32_t>& /*word*/, bool /*shared*/) noexcept {}
-
-#endif
 
 }  // namespace fastmas::ringbuffer

@@ -15,6 +15,11 @@ void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t expected, 
                 bool shared) noexcept;
 void futex_wake_all(const std::atomic<std::uint32_t>& word, bool shared) noexcept;
 
+// What futex_wait() is where the kernel has no wait on a word that other processes wake: looks at it, ever more seldom,
+// at least each millisecond. Nobody has to wake it.
+void wait_by_polling(const std::atomic<std::uint32_t>& word, std::uint32_t expected,
+                     std::chrono::nanoseconds bound) noexcept;
+
 // One for each thing that is waited for ("there is a record", "there is room"). The waiter:
 //     const auto ticket = point.prepare();
 //     if (look again, and find it) go on;  else point.wait(ticket, bound, shared), and look again
