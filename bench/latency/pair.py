@@ -56,6 +56,7 @@ class Pair:
         self.processes: list[Any] = []
         self.pipes: list[Any] = []
         self.batches = False
+        self.calm = True  # in the last task: neither process was preempted
         try:
             self.shared = contender.shared(place)
         except Exception as error:
@@ -79,7 +80,9 @@ class Pair:
             raise Failed(f"its process ended with status {self.processes[side].exitcode}") from None
         if not done:
             raise Failed(value)
-        return value
+        found, calm = value
+        self.calm = self.calm and calm
+        return found
 
     def _tell(self, side: int, task: Any) -> None:
         try:
@@ -98,6 +101,7 @@ class Pair:
 
     def run(self, name: str, *arguments: Any) -> tuple[Any, Any]:
         """Both sides do their part of a task; what each found. The other one's trouble is told if there is any."""
+        self.calm = True
         for side in (1, 0):
             self._tell(side, (name, *arguments))
         # A side that fails leaves the other one waiting for a message that never comes: hear the failure first.

@@ -21,10 +21,11 @@ from .rivals import RIVALS
 
 Row = dict[str, Any]
 
-BATCHES = 8 * BURST  # messages of a stream of batches
+BATCHES = 2 * BURST  # messages of a stream of batches
 
 CACHE_LINE = "floor: cache line"
 COLD_TRIPS = 64
+ENOUGH = 5  # laps, for a median
 QUIET = 3.0  # a lap is quiet when the floor's p99.9 is at most this many times its p50
 PACE_NS = {"spin": 20_000, "block": 200_000}
 
@@ -40,15 +41,16 @@ class Plan:
     lap_s: float
     paced_s: float
     blocked_s: float
+    most_s: float  # on a busy machine laps are left out, so that it ends
 
 
-SHORT = Plan(trip_laps=40, stream_laps=15, paced_laps=2, lap_s=0.004, paced_s=0.05, blocked_s=0.2)
-FULL = Plan(trip_laps=150, stream_laps=40, paced_laps=6, lap_s=0.006, paced_s=0.1, blocked_s=0.5)
+SHORT = Plan(trip_laps=40, stream_laps=15, paced_laps=2, lap_s=0.004, paced_s=0.05, blocked_s=0.2, most_s=45.0)
+FULL = Plan(trip_laps=150, stream_laps=40, paced_laps=6, lap_s=0.006, paced_s=0.1, blocked_s=0.5, most_s=600.0)
 
 
 @dataclass
 class Measured:
-    """What one contender's pair has shown so far; the lists have one entry a lap."""
+    """What one contender's pair has shown so far; the lists have one entry a lap, negative where it was disturbed."""
 
     contender: Contender
     pair: Pair
@@ -92,22 +94,26 @@ def calibrate(one: Measured, plan: Plan) -> None:
             one.pair.run("batches", BURST)
 
 
+def note(one: Measured, laps: list[float], value: float) -> None:
+    laps.append(value if one.pair.calm else -value)
+
+
 def lap_of_trips(one: Measured) -> Histogram:
     """The histogram of this lap's trips, of which the first tenth warms up."""
     took = one.pair.run("trips", one.trips_a_lap)[0]
     trips = Histogram()
     trips.add(took[len(took) // 10 :])
     one.trips.merge(trips)
-    one.medians.append(float(trips.quantile(0.5)))
+    note(one, one.medians, float(trips.quantile(0.5)))
     return trips
 
 
 def lap_of_streams(one: Measured) -> None:
     if one.contender.floor:
         return
-    one.stream.append(one.pair.run("stream", BURST)[0] / BURST)
+    note(one, one.stream, one.pair.run("stream", BURST)[0] / BURST)
     if one.pair.batches:
-        one.batches.append(one.pair.run("batches", BATCHES)[0] / BATCHES)
+        note(one, one.batches, one.pair.run("batches", BATCHES)[0] / BATCHES)
 
 
 def lap_of_pace(one: Measured, plan: Plan) -> None:
@@ -186,11 +192,11 @@ class Suite:
             self._open()
             self.tell("cold, then warm")
             self._keep(lambda one: calibrate(one, plan))
-            for lap in self._laps("round trips", plan.trip_laps):
-                self._trips(lap)
-            for _ in self._laps("streams", plan.stream_laps):
+            for _ in self._laps("round trips", plan.trip_laps, start + 0.5 * plan.most_s):
+                self._trips()
+            for _ in self._laps("streams", plan.stream_laps, start + 0.8 * plan.most_s):
                 self._keep(lap_of_streams)
-            for _ in self._laps("open loop", plan.paced_laps):
+            for _ in self._laps("open loop", plan.paced_laps, start + plan.most_s):
                 self._keep(lambda one: lap_of_pace(one, plan))
             self.tell("processor time while blocked")
             self._keep(lambda one: watch_blocked(one, plan) if one.contender.waits == "block" else None)
@@ -200,15 +206,17 @@ class Suite:
                 self._drop(one)
             shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _laps(self, what: str, count: int) -> Iterator[int]:
-        """Whoever is first in a lap is last in the next."""
+    def _laps(self, what: str, count: int, end: float) -> Iterator[int]:
+        """Whoever is first in a lap is last in the next. One lap at least, then no new one after `end`."""
         for lap in range(count):
-            if lap % 10 == 0:
+            if lap and time.monotonic() > end:
+                return
+            if lap % 5 == 0:
                 self.tell(f"{what}, {lap} of {count} laps")
             self.measured = self.measured[1:] + self.measured[:1]
             yield lap
 
-    def _trips(self, lap: int) -> None:
+    def _trips(self) -> None:
         trips: dict[str, Histogram] = {}
         self._keep(lambda one: trips.__setitem__(one.contender.name, lap_of_trips(one)))
         floor = trips.get(CACHE_LINE)
@@ -216,7 +224,8 @@ class Suite:
             return
         self.quiet_laps += 1
         for one in self.measured:
-            one.quiet.merge(trips[one.contender.name])
+            if one.medians[-1] > 0:
+                one.quiet.merge(trips[one.contender.name])
 
     def _outcome(self, seconds: float, load: tuple[float, float]) -> Outcome:
         order = {contender.name: place for place, contender in enumerate(self.wanted)}
@@ -228,11 +237,22 @@ class Suite:
 
 
 def ratio_to(laps: dict[str, list[float]], name: str, base: str) -> float | None:
-    """The median over the laps of one contender's value over another's of the same lap; None when one is missing."""
+    """The median over the laps of one contender's value over another's of the same lap; None when one is missing.
+
+    Of the laps that the kernel disturbed neither of, if there are enough.
+    """
     ours, theirs = laps.get(name), laps.get(base)
     if not ours or not theirs:
         return None
-    return statistics.median(one / other for one, other in zip(ours, theirs, strict=True) if other > 0)
+    pairs = list(zip(ours, theirs, strict=True))
+    calm = [(one, other) for one, other in pairs if one > 0 and other > 0]
+    return statistics.median(abs(one / other) for one, other in (calm if len(calm) >= ENOUGH else pairs))
+
+
+def calm_or_all(values: list[float]) -> list[float]:
+    """The laps in which neither process was preempted; all when they are too few to tell."""
+    calm = [value for value in values if value > 0]
+    return calm if len(calm) >= ENOUGH else [abs(value) for value in values]
 
 
 def load_now() -> float:
@@ -256,9 +276,10 @@ def rows_of(one: Measured) -> list[Row]:
             "group": f"process-{group}",
             **base,
             "item": item,
-            "ns_per_item": round(statistics.median(values), 1),
-            "iqr_ns_per_item": spread(values),
+            "ns_per_item": round(statistics.median(calm_or_all(values)), 1),
+            "iqr_ns_per_item": spread(calm_or_all(values)),
             "rounds": len(values),
+            "calm": sum(value > 0 for value in values),
             **more,
         }
 

@@ -29,7 +29,7 @@ def part(name: str) -> Any:
 
 suite, report, plot, worker = (part(f"latency.{name}") for name in ("suite", "report", "plot", "worker"))
 Histogram = part("latency.histogram").Histogram
-TINY = suite.Plan(trip_laps=2, stream_laps=1, paced_laps=1, lap_s=0.0005, paced_s=0.002, blocked_s=0.01)
+TINY = suite.Plan(trip_laps=2, stream_laps=1, paced_laps=1, lap_s=0.0005, paced_s=0.002, blocked_s=0.01, most_s=60.0)
 
 
 # ---- numbers
@@ -82,6 +82,14 @@ def test_ratios_pair_the_laps() -> None:
     laps = {"ours": [100.0, 500.0, 100.0], "theirs": [200.0, 1000.0, 150.0]}
     assert suite.ratio_to(laps, "ours", "theirs") == 0.5  # though the ratio of the medians is another
     assert suite.ratio_to(laps, "ours", "nobody") is None
+
+
+def test_laps_in_which_a_process_was_preempted_count_only_where_there_are_no_others() -> None:
+    calm, disturbed = [100.0] * 5, [-9000.0] * 20
+    assert suite.calm_or_all(disturbed + calm) == calm
+    assert suite.calm_or_all(disturbed) == [9000.0] * 20
+    assert suite.ratio_to({"a": [*calm, *disturbed], "b": [50.0] * 25}, "a", "b") == 2.0
+    assert suite.ratio_to({"a": disturbed, "b": [-4500.0] * 20}, "a", "b") == 2.0
 
 
 def test_bars_say_what_was_met_and_what_was_missed() -> None:
