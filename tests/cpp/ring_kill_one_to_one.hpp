@@ -164,6 +164,7 @@ class OneToOneRounds {
         }
         rig_.leave_test(true);
         rig_.leave_test(false);
+        rig_.done();
     }
 
     Deaths deaths_;
