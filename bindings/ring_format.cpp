@@ -259,7 +259,11 @@ bool BatchTarget::read(const RingFormat& format, PyObject* max_records, PyObject
 }
 
 std::byte* BatchTarget::reserve(const RingFormat& format, std::int64_t records) {
-    if (array_ == nullptr) array_ = format.new_array(records);
+    if (made_ && array_proxy(array_)->dimensions[0] < records) Py_CLEAR(array_);
+    if (array_ == nullptr) {
+        array_ = format.new_array(records);
+        made_ = array_ != nullptr;
+    }
     return array_ == nullptr ? nullptr : reinterpret_cast<std::byte*>(array_proxy(array_)->data);
 }
 

@@ -108,7 +108,8 @@ class BatchTarget {
     bool read(const RingFormat& format, PyObject* max_records, PyObject* out, std::int64_t most);
     std::int64_t max() const { return max_; }
 
-    // Where `records` (<= max()) can be written; nullptr with an exception set when memory runs out.
+    // Where `records` (<= max()) can be written; nullptr with an exception set when memory runs out. May be called
+    // again when fewer were there than it looked like.
     std::byte* reserve(const RingFormat& format, std::int64_t records);
 
     // The array of the first `taken` records: a new reference.
@@ -116,6 +117,7 @@ class BatchTarget {
 
   private:
     PyObject* array_ = nullptr;
+    bool made_ = false;  // the array is not the caller's
     std::int64_t max_ = 0;
 };
 

@@ -63,7 +63,7 @@ class MpscRing : public MultiRing<Memory> {
     }
 
     // Nothing is left to do after a consumer's death: the slots say how far it had come.
-    std::int64_t recover_consumer() noexcept { return 0; }
+    std::int64_t recover_consumer(std::int32_t) noexcept { return 0; }
 
   private:
     // Moves `next` over skipped records, and over what a consumer gave back that was killed before it had noted it.

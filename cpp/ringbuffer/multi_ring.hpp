@@ -127,6 +127,18 @@ class MultiRing {
     bool was_empty() const noexcept { return was_size() == 0; }
     bool was_full() const noexcept { return was_size() == capacity(); }
 
+    // Whether a push, or a pop, would find something to do; for who waits.
+    bool was_pushable() const noexcept {
+        Sequence sequence = seen_tail();
+        return find_unclaimed(sequence);
+    }
+    bool was_poppable() const noexcept {
+        Sequence sequence = seen_head();
+        const std::uint64_t word = find_untaken(sequence);
+        const SlotState state = SlotWord::state(word);
+        return SlotWord::ahead(word, sequence) == 0 && (state == SlotState::published || state == SlotState::skipped);
+    }
+
     // The producer whose claim a refused pop waited for, when there is one.
     std::optional<Role> delays_pop() const noexcept {
         Sequence head = seen_head();

@@ -80,6 +80,9 @@ class Segment {
     void leave(Role role) noexcept;
     // Makes a place whose holder died or left one that nobody ever had; false when somebody holds it.
     bool forget(Role role) noexcept;
+    // Calls `recover` if the place's holder died, while nobody can take the place; says whether it did. The place stays
+    // that of a dead holder.
+    bool with_dead(Role role, const std::function<void()>& recover) noexcept;
     // One system call (about half a microsecond). In an unusable copy: absent.
     RoleState state_of(Role role) const noexcept;
     // Of the last holder; 0 when there was none.
@@ -90,6 +93,7 @@ class Segment {
     friend struct SegmentAccess;
     explicit Segment(std::unique_ptr<Impl> impl);
     void require_usable() const;
+    bool while_free(Role role, const std::function<void()>& change) noexcept;
     // The rest under the table's mutex.
     RoleState take_locked(Role role, std::string_view holder_name);
     void leave_locked(Role role) noexcept;

@@ -188,7 +188,8 @@ void Segment::leave(Role role) noexcept {
     if (usable()) leave_locked(role);
 }
 
-bool Segment::forget(Role role) noexcept {
+// Calls `change` while nobody holds the place and nobody can take it; false when somebody does.
+bool Segment::while_free(Role role, const std::function<void()>& change) noexcept {
     if (role.place < 0 || role.place >= kRoles) return false;
     const std::lock_guard lock(SegmentTable::instance().mutex);
     Attachment& at = *impl_->at;
@@ -199,11 +200,27 @@ bool Segment::forget(Role role) noexcept {
     } catch (const std::exception&) {
         return false;  // somebody who is stopped is just taking a role
     }
-    write_name(at.entry(role), "");
-    // [L1 release] pairs with [L1 acquire] in held_in()
-    at.entry(role).held.store(Held::never, std::memory_order_release);
+    change();
     unlock(at.file.get(), LockByte::role(role));
     return true;
+}
+
+bool Segment::forget(Role role) noexcept {
+    return while_free(role, [&] {
+        RoleEntry& entry = impl_->at->entry(role);
+        write_name(entry, "");
+        // [L1 release] pairs with [L1 acquire] in held_in()
+        entry.held.store(Held::never, std::memory_order_release);
+    });
+}
+
+bool Segment::with_dead(Role role, const std::function<void()>& recover) noexcept {
+    bool died = false;
+    const bool was_free = while_free(role, [&] {
+        died = held_in(impl_->at->entry(role)) == Held::taken;
+        if (died) recover();
+    });
+    return was_free && died;
 }
 
 RoleState Segment::state_of(Role role) const noexcept {

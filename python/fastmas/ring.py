@@ -1,7 +1,8 @@
 """Rings: how records travel between agents, without locks and without being encoded.
 
-:class:`SpscRing` joins one producer to one consumer; :class:`BroadcastRing` joins one producer to any number of
-subscribers, each of which sees every record. Both are made for a numpy dtype or a :class:`~fastmas.records.Record`
+:class:`SpscRing` joins one producer to one consumer; :class:`MpscRing` many producers to one consumer, and
+:class:`MpmcRing` to many, each record to one of them; :class:`BroadcastRing` joins one producer to any number of
+subscribers, each of which sees every record. All are made for a numpy dtype or a :class:`~fastmas.records.Record`
 class, take single records and batches, and never drop anything: a full ring refuses, which the producer sees.
 
 A ring made by ``create`` lives in shared memory, and ``attach`` takes its other end in another process. When that
@@ -26,9 +27,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastmas._core.ring import BroadcastRing, SpscRing, Subscriber, clean_segments, list_segments
+from fastmas._core.ring import BroadcastRing, MpmcRing, MpscRing, SpscRing, Subscriber, clean_segments, list_segments
 
-__all__ = ["BroadcastRing", "RingHolder", "RingInfo", "SpscRing", "Subscriber", "clean_rings", "list_rings"]
+__all__ = [
+    "BroadcastRing",
+    "MpmcRing",
+    "MpscRing",
+    "RingHolder",
+    "RingInfo",
+    "SpscRing",
+    "Subscriber",
+    "clean_rings",
+    "list_rings",
+]
 
 
 @dataclass(frozen=True)

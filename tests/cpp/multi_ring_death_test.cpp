@@ -73,7 +73,7 @@ TEST(the_only_consumer_dies_and_another_takes_its_place) {
                            MultiRun<ModelMpsc> run(2);
                            const ThreadId dying = execution.mortal([&] { run.pop_many(0, 2); });
                            execution.heir(dying, [&] {
-                               run.ring.recover_consumer();
+                               run.ring.recover_consumer(0);
                                run.pop(1);
                                run.pop(1);
                            });
