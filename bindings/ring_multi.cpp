@@ -50,12 +50,12 @@ struct Multi {
     static PyObject* try_push(PyObject* self, PyObject* record) {
         End* const end = pushing<End>(self);
         if (end == nullptr) [[unlikely]]
-            return refuse_push(self);
+            return end_of(self).refuse(Side::producer);
         RecordBytes bytes;
         if (!bytes.read(end->format, record)) return nullptr;
         // Reading may have run Python code, which may have closed the ring.
         if (pushing<End>(self) == nullptr) [[unlikely]]
-            return refuse_push(self);
+            return end_of(self).refuse(Side::producer);
         if (!end->ring.try_push(end->id, bytes.data())) [[unlikely]]
             return not_pushed(*end, bytes.data());
         end->notify_readable();
@@ -69,7 +69,7 @@ struct Multi {
             end.waiting, end.header->writable, end.drops ? Patience() : patience,
             [&] {
                 if (pushing<End>(self) != nullptr) return step();
-                refuse_push(self);
+                end_of(self).refuse(Side::producer);
                 return Attempt::error;
             },
             [&] { return end.ring.was_pushable(); }, Others<Ring>{end, Side::consumer});
@@ -156,7 +156,7 @@ struct Multi {
                 }
                 Py_CLEAR(*record);
                 if (!open) {
-                    refuse_pop(self);
+                    end_of(self).refuse(Side::consumer);
                     return Attempt::error;
                 }
             }
@@ -197,7 +197,7 @@ struct Multi {
     static PyObject* try_pop(PyObject* self, PyObject*) {
         End* const end = popping<End>(self);
         if (end == nullptr) [[unlikely]]
-            return refuse_pop(self);
+            return end_of(self).refuse(Side::consumer);
         PyObject* record = nullptr;
         const Attempt outcome = pop_one(self, *end, &record);
         return outcome == Attempt::again ? not_popped(self, *end) : record;
@@ -209,7 +209,7 @@ struct Multi {
             end.waiting, end.header->readable, patience,
             [&] {
                 if (popping<End>(self) != nullptr) return step();
-                refuse_pop(self);
+                end_of(self).refuse(Side::consumer);
                 return Attempt::error;
             },
             [&] { return end.ring.was_poppable(); }, Others<Ring>{end, Side::producer});
@@ -247,7 +247,7 @@ struct Multi {
             if (out == nullptr) return Attempt::error;
             // Memory for the array may have cost a collection, and that the ring.
             if (popping<End>(self) == nullptr) {
-                refuse_pop(self);
+                end_of(self).refuse(Side::consumer);
                 return Attempt::error;
             }
             taken = pop_into(end, out, there);
