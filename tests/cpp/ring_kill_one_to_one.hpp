@@ -48,7 +48,8 @@ class OneToOneRounds {
             }
         }
         finish();
-        std::cout << rounds << " rounds, " << log_.published << " records, " << deaths_.text() << "\n";
+        std::cout << rounds << " rounds, " << log_.published << " records, " << deaths_.text()
+                  << std::endl;  // before the next fork
     }
     const Deaths& deaths() const { return deaths_; }
 

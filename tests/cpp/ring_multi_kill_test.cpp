@@ -73,7 +73,8 @@ class MultiRounds {
         }
         Ring ring(memory_.data(), shape_);
         std::cout << rounds << " rounds, " << ring.pushed() << " pushed, " << ring.popped() << " popped, "
-                  << ring.lost() << " lost, " << ring.skipped() << " skipped; " << deaths_.text() << "\n";
+                  << ring.lost() << " lost, " << ring.skipped() << " skipped; " << deaths_.text()
+                  << std::endl;  // before the next fork
         CHECK_EQUAL(ring.pushed(), ring.popped() + ring.lost());
     }
     const Deaths& deaths() const { return deaths_; }
