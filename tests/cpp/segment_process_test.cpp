@@ -136,7 +136,17 @@ TEST(what_the_dead_left_is_attached_to_or_replaced) {
         if (again) {
             const auto segment = attach("/feed");
             CHECK_EQUAL(inside(*segment).load(), 77);
+            int recovered = 0;
+            const auto recover = [&] { ++recovered; };
+            CHECK(segment->with_dead(kProducer, recover));
+            CHECK(segment->state_of(kProducer) == RoleState::dead);  // still: nobody has taken its place
+            CHECK(!segment->with_dead(Role::producer(1), recover));  // nobody was ever there
+            CHECK(!segment->with_dead(Role{-1}, recover));
             CHECK(segment->take(kProducer) == RoleState::dead);
+            CHECK(!segment->with_dead(kProducer, recover));  // alive
+            segment->leave(kProducer);
+            CHECK(!segment->with_dead(kProducer, recover));  // it left
+            CHECK_EQUAL(recovered, 1);
             // The name's place, not the first that is free; for others it is taken until the name comes back.
             RoleState before{};
             CHECK(segment->take_any(Side::consumer, "audit", &before) == Role::consumer(1));

@@ -194,7 +194,6 @@ def test_there_are_64_places(name: str) -> None:
 def test_the_last_producer_dies(name: str, kind: Any) -> None:
     """What it had pushed still comes; then, and only when nobody is left, the consumer is told."""
     with kind.create(name, Proof, 64, role="consumer") as ring:
-        second = kind.attach(name, role="producer")
 
         def body() -> object:
             ring = kind.attach(name, role="producer")
@@ -202,6 +201,7 @@ def test_the_last_producer_dies(name: str, kind: Any) -> None:
             return ring
 
         assert Child(body).end() == 0
+        second = kind.attach(name, role="producer")
         assert ring.pop_many(timeout_s=PATIENCE_S)["sequence"].tolist() == [0, 1, 2]
         assert (ring.peer_state, ring.peer_alive, ring.dead_peers) == ("alive", True, 1)
         assert ring.pop_many(timeout_s=0.2).tolist() == []  # one died, one lives: nothing to raise
