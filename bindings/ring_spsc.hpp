@@ -46,7 +46,7 @@ class SpscEnd final : public RingEnd {
     // change nothing that a call of another thread could meet, and leave the lines alone that the peer writes to more
     // often than it has to.
     bool seems_readable() {
-        return sequenced ? sequenced_.front() != nullptr : contiguous_.pushed() != contiguous_.next_to_pop();
+        return sequenced ? sequenced_.was_readable() : contiguous_.pushed() != contiguous_.next_to_pop();
     }
     bool seems_writable() {
         return !with([](const auto& ring) { return ring.was_full(); });

@@ -83,6 +83,11 @@ class ByteFrames {
         word(position).store(first, std::memory_order_release);
     }
 
+    // Whether a frame has begun at `position`, to a thread that does not read it.
+    bool was_there(Sequence position) const noexcept {
+        return word(position).load(std::memory_order_relaxed) != 0;  // [Y2 relaxed] a look; look() decides
+    }
+
     // What the frame at `position` takes, and where it is; 0 when there is none yet.
     std::int64_t look(Sequence position, ByteFrame* frame) const {
         // [Y1 acquire] pairs with [Y1 release] in write(): the frame is written.

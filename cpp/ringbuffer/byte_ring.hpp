@@ -173,6 +173,11 @@ class ByteRing {
             control_->producer.written.load(std::memory_order_relaxed);  // [Y5 relaxed] a position to show
         return std::clamp<std::int64_t>(written - read, 0, capacity());
     }
+    // Whether a frame was there, by the consumer's own lines only: for who waits in a loop.
+    bool was_readable() const noexcept {
+        // [Y5 relaxed] a position to look at; nothing is read there
+        return frames_.was_there(control_->consumer.read.load(std::memory_order_relaxed));
+    }
     bool was_empty() const noexcept { return was_bytes() == 0; }
     // Whether a frame of so many bytes would not have fitted. Any thread may ask, so it reads both positions.
     bool was_full_for(std::size_t bytes) const noexcept {

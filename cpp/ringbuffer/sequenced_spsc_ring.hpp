@@ -195,6 +195,8 @@ class SequencedSpscRing {
         const Sequence out = popped();
         return std::clamp<std::int64_t>(pushed() - out, 0, capacity());
     }
+    // Whether a record was there, by the slot's own lines only: for who waits in a loop.
+    bool was_readable() const noexcept { return slots_.holds(popped()); }
     bool was_empty() const noexcept { return was_size() == 0; }
     bool was_full() const noexcept { return was_size() == capacity(); }
 

@@ -42,7 +42,7 @@ from fastmas.messages import (
 from fastmas.parameters import fixed_point
 from fastmas.records import Length, Record, bool_, f32, f64, i8, i16, i32, i64, u8, u16, u32, u64
 from fastmas.replica import AtMarket, Limits
-from fastmas.ring import BroadcastRing, MpmcRing, MpscRing, SpscRing
+from fastmas.ring import BroadcastRing, ByteRing, MpmcRing, MpscRing, SpscRing
 from fastmas.smart_contract import SmartContract
 from fastmas.world import Faults, Live, Report, Simulation, replay
 
@@ -58,6 +58,7 @@ __all__ = [
     "BarVenue",
     "Bars",
     "BroadcastRing",
+    "ByteRing",
     "Cancel",
     "Cluster",
     "Committed",

@@ -27,10 +27,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fastmas._core.ring import BroadcastRing, MpmcRing, MpscRing, SpscRing, Subscriber, clean_segments, list_segments
+from fastmas._core.ring import (
+    BroadcastRing,
+    ByteRing,
+    MpmcRing,
+    MpscRing,
+    SpscRing,
+    Subscriber,
+    clean_segments,
+    list_segments,
+)
 
 __all__ = [
     "BroadcastRing",
+    "ByteRing",
     "MpmcRing",
     "MpscRing",
     "RingHolder",
