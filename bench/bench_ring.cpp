@@ -4,8 +4,14 @@
 // std::mutex, and the floor of the machine: one cache line that two cores hand to and fro. Both threads spin, pinned to
 // two cores. Every message is checked for order and loss. Round trips are closed-loop: one message is under way at a
 // time, so there is no queue in them. Prints one JSON object a row.
+//
+// A virtual machine's two processors may be two threads of a core now and lie on two chips a second later, which
+// changes every figure by a factor of seven. So each row is also compared with the textbook ring, and with the floor,
+// of the same repetition (`to_textbook`, `to_floor`: medians of those ratios), and a repetition in which a thread lost
+// its core to another process is repeated, the same for all rows.
 #include <pthread.h>
 #include <sched.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
@@ -32,10 +38,10 @@ using Clock = std::chrono::steady_clock;
 using fastmas::ringbuffer::RingShape;
 
 constexpr std::int64_t kCapacity = 1024;
-constexpr int kRepetitions = 11;
+constexpr int kRepetitions = 21;
 constexpr std::uint64_t kStop = ~std::uint64_t{0};  // odd, and no sequence that is reached
 constexpr std::chrono::milliseconds kLongest{200};
-constexpr std::uint64_t kMessages = 192'000;
+constexpr std::uint64_t kMessages = 64'000;  // a few milliseconds: most repetitions keep their cores
 constexpr std::uint64_t kRoundTrips = 10'000;
 constexpr std::uint64_t kBatch = 64;
 
@@ -168,6 +174,32 @@ class MutexQueue {
     std::deque<Message> queue_;
 };
 
+// As if it came from elsewhere: or the compiler knows what is in it, and copies nothing.
+void keep(Message& message) {
+#if defined(__GNUC__)
+    asm volatile("" : "+m"(message));
+#endif
+}
+
+// Whether this thread lost its core while something was measured.
+class Disturbed {
+  public:
+    bool operator()() const { return switches() != before_; }
+
+  private:
+    static long switches() {
+#if defined(RUSAGE_THREAD)
+        rusage usage{};
+        getrusage(RUSAGE_THREAD, &usage);
+        return usage.ru_nivcsw;
+#else
+        return 0;
+#endif
+    }
+    long before_ = switches();
+};
+std::atomic<bool> disturbed{false};
+
 // ---- measurements; each gives nanoseconds a message, or fills a list of round trips
 
 void expect(std::uint64_t got, std::uint64_t wanted, const char* where) {
@@ -186,19 +218,24 @@ double throughput() {
         Spin spin;
         Message message{};
         ready.store(true, std::memory_order_release);
+        const Disturbed lost_core;
         for (std::uint64_t sequence = 0; sequence < kMessages; ++sequence) {
             while (!queue->try_pop(message)) spin();
             expect(message.sequence + message.payload[6], 2 * sequence, "throughput");
         }
+        if (lost_core()) disturbed = true;
     });
     pin(0);
     Spin spin;
     while (!ready.load(std::memory_order_acquire)) spin();
+    const Disturbed lost_core;
     const auto start = Clock::now();
     for (std::uint64_t sequence = 0; sequence < kMessages; ++sequence) {
-        const Message message{sequence, {0, 0, 0, 0, 0, 0, sequence}};
+        Message message{sequence, {0, 0, 0, 0, 0, 0, sequence}};
+        keep(message);
         while (!queue->try_push(message)) spin();
     }
+    if (lost_core()) disturbed = true;
     consumer.join();
     return std::chrono::duration<double, std::nano>(Clock::now() - start).count() / static_cast<double>(kMessages);
 }
@@ -254,7 +291,8 @@ void round_trips(std::vector<double>& out) {
     pin(0);
     Spin spin;
     const auto trip = [&](std::uint64_t sequence) {
-        const Message ping{sequence, {}};
+        Message ping{sequence, {}};
+        keep(ping);
         Message message{};
         const auto start = Clock::now();
         while (!there->try_push(ping)) spin();
@@ -309,6 +347,7 @@ struct Throughput {
     bool rival;
     std::function<double()> run;
     std::vector<double> samples{};
+    std::vector<double> to_textbook{};
 };
 
 struct RoundTrip {
@@ -317,17 +356,24 @@ struct RoundTrip {
     std::function<void(std::vector<double>&)> run;
     std::vector<double> all{};
     std::vector<double> medians{};
+    std::vector<double> to_textbook{};
+    std::vector<double> to_floor{};
 };
+
+double median(std::vector<double> samples) {
+    std::sort(samples.begin(), samples.end());
+    return quantile(samples, 0.5);
+}
 
 void print(const Throughput& row) {
     auto samples = row.samples;
     std::sort(samples.begin(), samples.end());
     std::printf(
         R"({"group": "ring-cpp-throughput", "name": "%s", "item": "message", "rival": %s, "ns_per_item": %.2f, )"
-        R"("iqr_ns_per_item": %.2f, "rounds": %d})"
+        R"("iqr_ns_per_item": %.2f, "to_textbook": %.2f, "rounds": %d})"
         "\n",
         row.name, row.rival ? "true" : "false", quantile(samples, 0.5),
-        quantile(samples, 0.75) - quantile(samples, 0.25), kRepetitions);
+        quantile(samples, 0.75) - quantile(samples, 0.25), median(row.to_textbook), kRepetitions);
 }
 
 // The median of the repetitions' medians: a repetition that lost its core to somebody else does not move it.
@@ -336,11 +382,22 @@ void print(RoundTrip& row) {
     std::sort(row.medians.begin(), row.medians.end());
     std::printf(
         R"({"group": "ring-cpp-round-trip", "name": "%s", "item": "round trip", "rival": %s, "ns_per_item": %.1f, )"
-        R"("iqr_ns_per_item": %.1f, "rounds": %d, "p50_ns": %.0f, "p99_ns": %.0f, "p999_ns": %.0f, "max_ns": %.0f})"
+        R"("iqr_ns_per_item": %.1f, "to_textbook": %.2f, "to_floor": %.2f, "rounds": %d, "p50_ns": %.0f, "p99_ns": %.0f, "p999_ns": %.0f, "max_ns": %.0f})"
         "\n",
         row.name, row.rival ? "true" : "false", quantile(row.medians, 0.5),
-        quantile(row.medians, 0.75) - quantile(row.medians, 0.25), kRepetitions, quantile(row.all, 0.5),
-        quantile(row.all, 0.99), quantile(row.all, 0.999), row.all.back());
+        quantile(row.medians, 0.75) - quantile(row.medians, 0.25), median(row.to_textbook), median(row.to_floor),
+        kRepetitions, quantile(row.all, 0.5), quantile(row.all, 0.99), quantile(row.all, 0.999), row.all.back());
+}
+
+// A run in which no thread lost its core, if there is one among a few.
+double undisturbed(const std::function<double()>& run) {
+    double sample = 0;
+    for (int attempt = 0; attempt < 8; ++attempt) {
+        disturbed = false;
+        sample = run();
+        if (!disturbed) break;
+    }
+    return sample;
 }
 
 }  // namespace
@@ -366,18 +423,32 @@ int main() {
         {"std::mutex and std::deque", true, round_trips<MutexQueue>},
         {"floor: one cache line", true, ping_pong},
     };
+    const auto named = [](const auto& rows, const char* part) {
+        return static_cast<std::size_t>(
+            std::find_if(rows.begin(), rows.end(), [&](const auto& row) { return std::strstr(row.name, part); }) -
+            rows.begin());
+    };
     for (int repetition = -1; repetition < kRepetitions; ++repetition) {  // the first warms up
+        std::vector<double> means;
         for (auto& row : throughputs) {
-            const double sample = row.run();
-            if (repetition >= 0) row.samples.push_back(sample);
+            means.push_back(undisturbed(row.run));
+            if (repetition >= 0) row.samples.push_back(means.back());
         }
+        std::vector<double> medians;
         for (auto& row : trips) {
             std::vector<double> sample;
             row.run(sample);
+            medians.push_back(median(sample));
             if (repetition < 0) continue;
             row.all.insert(row.all.end(), sample.begin(), sample.end());
-            std::sort(sample.begin(), sample.end());
-            row.medians.push_back(quantile(sample, 0.5));
+            row.medians.push_back(medians.back());
+        }
+        if (repetition < 0) continue;
+        for (std::size_t i = 0; i < means.size(); ++i)
+            throughputs[i].to_textbook.push_back(means[i] / means[named(throughputs, "textbook")]);
+        for (std::size_t i = 0; i < medians.size(); ++i) {
+            trips[i].to_textbook.push_back(medians[i] / medians[named(trips, "textbook")]);
+            trips[i].to_floor.push_back(medians[i] / medians[named(trips, "floor")]);
         }
     }
     for (const auto& row : throughputs) print(row);

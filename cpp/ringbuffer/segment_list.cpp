@@ -37,7 +37,8 @@ std::vector<Found> ring_files() {
         const std::string path = directory + "/" + std::string(file);
         if (file.starts_with(kDraftPrefix)) found.push_back({std::string(file), path, true});
         if (!file.starts_with(kFilePrefix)) continue;
-        const std::string name = "/" + std::string(file.substr(kFilePrefix.size()));
+        std::string name(1, '/');
+        name += file.substr(kFilePrefix.size());
         try {
             check_name(name);
             found.push_back({name, path, false});
