@@ -36,13 +36,6 @@ std::int64_t pop_of(MpscRing<KillMemory>& ring, std::int32_t, StressRecord* out,
 std::int64_t pop_of(MpmcRing<KillMemory>& ring, std::int32_t consumer, StressRecord* out, std::int64_t max) {
     return ring.pop_many(consumer, bytes_of(out), max);
 }
-std::int64_t recover_consumer(MpscRing<KillMemory>& ring, std::int32_t) {
-    return ring.recover_consumer();
-}
-std::int64_t recover_consumer(MpmcRing<KillMemory>& ring, std::int32_t consumer) {
-    return ring.recover_consumer(consumer);
-}
-
 // Producers' numbers in a round's records: a record of another round shows.
 std::uint64_t name_of(int round, std::int32_t producer) {
     return 2 * static_cast<std::uint64_t>(round) + static_cast<std::uint64_t>(producer);
@@ -118,7 +111,7 @@ class MultiRounds {
 
         const auto abandoned = ring.recover_producer(kChild);
         CHECK(abandoned <= (producer.killed() ? kBatch : 0));
-        const auto forfeited = recover_consumer(ring, kChild);
+        const auto forfeited = ring.recover_consumer(kChild);
         CHECK(forfeited <= (consumer.killed() ? kBatch : 0));
         CHECK_EQUAL(ring.lost() - lost, forfeited);
         // The test goes on alone: everything that is there comes out, and the whole ring can be used.
