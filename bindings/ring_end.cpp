@@ -70,14 +70,21 @@ RingEnd::~RingEnd() {
 
 RoleState RingEnd::take(Role role, std::string_view holder_name) {
     const RoleState before = memory_->segment()->take(role, holder_name);
-    role_ = role;
+    announce(role);
     return before;
 }
 
 RoleState RingEnd::take_any(Side side, std::string_view holder_name) {
     RoleState before{};
-    role_ = memory_->segment()->take_any(side, holder_name, &before);
+    announce(memory_->segment()->take_any(side, holder_name, &before));
     return before;
+}
+
+void RingEnd::announce(Role role) noexcept {
+    role_ = role;
+    if (!waiting.sleeps()) return;
+    auto& sleepers = role.side() == Side::consumer ? header->consumers_sleep : header->producers_sleep;
+    sleepers.store(1, std::memory_order_relaxed);  // [P4 relaxed] as in notify_at()
 }
 
 bool RingEnd::holds(Side side) const noexcept {

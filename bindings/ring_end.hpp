@@ -61,8 +61,8 @@ class RingEnd {
     ringbuffer::RegionHeader* const header;
     const Waiting waiting;
 
-    void notify_readable() const noexcept { notify(header->readable, waiting.shared); }
-    void notify_writable() const noexcept { notify(header->writable, waiting.shared); }
+    void notify_readable() const noexcept { notify_at(header->readable, header->consumers_sleep); }
+    void notify_writable() const noexcept { notify_at(header->writable, header->producers_sleep); }
 
     // Of a ring that drops what does not fit; also read by the other side.
     void count_dropped(std::int64_t records) const noexcept {
@@ -126,6 +126,13 @@ class RingEnd {
     enum class State : std::uint8_t { open, closed, forked };
     friend struct SharedEnds;
 
+    void notify_at(WakePoint& point, const std::atomic<std::uint32_t>& sleepers) const noexcept {
+        // [P4 relaxed] set when an end is taken; who has just done that does not sleep long the first time
+        // (ring_wait.hpp)
+        if (waiting.shared && sleepers.load(std::memory_order_relaxed) == 0) return;
+        notify(point, waiting.shared);
+    }
+    void announce(Role role) noexcept;
     void set_gates() noexcept;
     void leave() noexcept;
 

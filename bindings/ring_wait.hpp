@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 #include "ringbuffer/wake_point.hpp"
 
@@ -38,6 +39,11 @@ enum class WaitStrategy : std::uint8_t { adaptive, spin, yield, block };
 struct Waiting {
     WaitStrategy strategy = WaitStrategy::adaptive;
     bool shared = false;  // the other side may be another process
+    // Whether a wait has slept. Who takes an end tells the others that he may sleep by a plain store, which a notifier
+    // can miss that was under way: so the first sleep is short.
+    mutable bool has_slept = false;
+
+    bool sleeps() const { return strategy == WaitStrategy::block || strategy == WaitStrategy::adaptive; }
 
     // Whether the other side can go on while this thread holds the interpreter's lock: only then is turning with the
     // lock held of any use.
@@ -66,6 +72,7 @@ inline void notify(WakePoint& point, bool shared) noexcept {
 
 // No wait without the lock is longer, so that Ctrl-C is seen and a death noticed within it.
 inline constexpr std::chrono::milliseconds kLongestSlice{50};
+inline constexpr std::chrono::milliseconds kFirstSlice{1};
 
 // How often a `try_` call that keeps failing looks after its peer: often enough that a loop of them learns of a death
 // within a second, however fast or slowly it polls, and so seldom that the look costs nothing.
@@ -132,7 +139,7 @@ Attempt wait_for(const Waiting& how, WakePoint& point, const Patience& patience,
     using waiting::Clock;
     Attempt outcome = attempt();
     if (outcome != Attempt::again || patience.none()) return outcome;
-    const bool sleeps = how.strategy == WaitStrategy::block || how.strategy == WaitStrategy::adaptive;
+    const bool sleeps = how.sleeps();
     const bool yields = how.strategy == WaitStrategy::yield || how.strategy == WaitStrategy::adaptive;
     // Under the lock of one interpreter a peer moves only once we are out of its way: then sleeping is quickest.
     bool turns = how.strategy != WaitStrategy::block && (!sleeps || how.peer_needs_no_lock());
@@ -158,6 +165,7 @@ Attempt wait_for(const Waiting& how, WakePoint& point, const Patience& patience,
             const auto ticket = point.prepare();
             outcome = attempt();
             if (outcome == Attempt::again) {
+                if (!std::exchange(how.has_slept, true)) bound = std::min<std::chrono::nanoseconds>(bound, kFirstSlice);
                 Py_BEGIN_ALLOW_THREADS;
                 point.wait(ticket, bound, how.shared);
                 Py_END_ALLOW_THREADS;

@@ -84,8 +84,12 @@ struct RegionHeader {
     // Records that producers dropped under Overflow::drop_newest. On a line of its own: who attaches reads the others.
     alignas(kLineBytes) std::atomic<std::int64_t> dropped{0};
 
-    alignas(kLineBytes) WakePoint<HardwareMemory> readable;  // consumers sleep here
-    alignas(kLineBytes) WakePoint<HardwareMemory> writable;  // producers sleep here
+    // Consumers sleep at `readable`, producers at `writable`. The words beside them say whether any end was ever taken
+    // by somebody who may sleep there: while all only spin or yield, nobody need be notified.
+    alignas(kLineBytes) WakePoint<HardwareMemory> readable;
+    std::atomic<std::uint32_t> consumers_sleep{0};
+    alignas(kLineBytes) WakePoint<HardwareMemory> writable;
+    std::atomic<std::uint32_t> producers_sleep{0};
     alignas(kLineBytes) std::array<RoleEntry, kRoles> roles{};
 };
 static_assert(sizeof(RegionHeader) % kLineBytes == 0, "the control block that follows is aligned");

@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -148,6 +148,29 @@ def test_ping_pong_loses_no_wake_up() -> None:
             there.push(np.int64(i))
             assert back.pop(timeout_s=PATIENCE_S) == i
     assert time.monotonic() - start < rounds * 0.025, "wake-ups came from the bound of the sleep, not from the push"
+
+
+@pytest.mark.parametrize("waits", [("block", "block"), ("spin", "block"), ("block", "yield"), ("adaptive", "spin")])
+def test_ping_pong_in_shared_memory_loses_no_wake_up(waits: Any) -> None:
+    """Who only spins need not be woken; who sleeps must be, also by who spins."""
+    names = new_name(), new_name()
+    with ExitStack() as stack:
+        out = stack.enter_context(SpscRing.create(names[0], np.int64, 2, wait=waits[0]))
+        into = stack.enter_context(SpscRing.create(names[1], np.int64, 2, wait=waits[0], role="consumer"))
+        there = stack.enter_context(SpscRing.attach(names[0], wait=waits[1]))
+        back = stack.enter_context(SpscRing.attach(names[1], wait=waits[1], role="producer"))
+        rounds = 200
+
+        def answer() -> None:
+            for _ in range(rounds):
+                back.push(there.pop(timeout_s=PATIENCE_S), timeout_s=PATIENCE_S)
+
+        start = time.monotonic()
+        with running(answer):
+            for i in range(rounds):
+                out.push(np.int64(i), timeout_s=PATIENCE_S)
+                assert into.pop(timeout_s=PATIENCE_S) == i
+        assert time.monotonic() - start < rounds * 0.025, "wake-ups came from the bound of the sleep"
 
 
 def test_waiting_for_room_ends_with_the_pop_that_makes_it() -> None:
