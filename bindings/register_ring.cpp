@@ -11,8 +11,6 @@ void register_ring(py::module_& module) {
         !add_broadcast_ring(ring.ptr()) || !add_subscriber(ring.ptr()) || !add_loan(ring.ptr()))
         throw py::error_already_set();
     add_segment_functions(ring);
-    // What is still open when the interpreter exits is closed like anything else: nobody died.
-    py::module_::import("atexit").attr("register")(py::cpp_function(close_shared_ends));
 }
 
 }  // namespace fastmas::bindings

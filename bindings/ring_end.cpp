@@ -11,7 +11,7 @@ namespace fastmas::bindings {
 
 using ringbuffer::RoleState;
 
-// The ends of this process that hold something which the process can lose: by a fork, in the child, and at its exit.
+// The ends of this process that a child made by fork() must not use.
 struct SharedEnds {
     std::mutex mutex;
     std::set<RingEnd*> ends;
@@ -35,16 +35,7 @@ struct SharedEnds {
             end->set_gates();
         }
     }
-
-    void close_all() noexcept {
-        const std::lock_guard lock(mutex);
-        for (RingEnd* end : ends) end->leave();
-    }
 };
-
-void close_shared_ends() noexcept {
-    SharedEnds::instance().close_all();
-}
 
 RingEnd::RingEnd(RingFormat&& held, std::shared_ptr<RingMemory> owned, WaitStrategy strategy, bool guest)
     : format(std::move(held)),

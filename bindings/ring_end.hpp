@@ -155,9 +155,6 @@ inline RingEnd* regain_pop(PyObject* self) {
     return as_ring(self)->end->regain(Side::consumer) ? as_ring(self)->end : nullptr;
 }
 
-// Closes every end of a segment that is still open, as its owner would have; at the interpreter's exit.
-void close_shared_ends() noexcept;
-
 // A new object of `type`, which begins with RingObject, that owns `end`. nullptr with an exception set when memory runs
 // out.
 PyObject* new_ring_object(PyTypeObject* type, std::unique_ptr<RingEnd> end);
