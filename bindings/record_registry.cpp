@@ -5,10 +5,49 @@ namespace fastmas {
 namespace record_detail {
 namespace {
 
-// dtype -> list of weak references to the classes with an equal one, oldest first
+// dtype -> list of weak references to the classes with an equal one, oldest first. A list in it never changes: another
+// takes its place, so that who looks one up needs no lock in any build.
 PyObject* classes_by_dtype() {
     static PyObject* registry = PyDict_New();
     return registry;
+}
+
+// One class statement at a time adds itself; builds with the interpreter's lock have that for it.
+class Declaring {
+  public:
+#ifdef Py_GIL_DISABLED
+    Declaring() {
+        PyMutex_Lock(&mutex());
+    }
+    ~Declaring() {
+        PyMutex_Unlock(&mutex());
+    }
+
+  private:
+    static PyMutex& mutex() {
+        static PyMutex one{};
+        return one;
+    }
+#else
+    Declaring() {}
+    ~Declaring() {}
+#endif
+
+  public:
+    Declaring(const Declaring&) = delete;
+    Declaring& operator=(const Declaring&) = delete;
+};
+
+// The list of candidates, null without an exception when there is none.
+py::object candidates_of(PyObject* dtype) {
+    PyObject* found = nullptr;
+#if PY_VERSION_HEX >= 0x030D0000
+    if (PyDict_GetItemRef(classes_by_dtype(), dtype, &found) < 0) PyErr_Clear();  // not hashable, hence no dtype
+#else
+    found = Py_XNewRef(PyDict_GetItemWithError(classes_by_dtype(), dtype));
+    if (found == nullptr) PyErr_Clear();
+#endif
+    return py::reinterpret_steal<py::object>(found);
 }
 
 std::string full_name(py::handle cls) {
@@ -18,6 +57,7 @@ std::string full_name(py::handle cls) {
 }  // namespace
 
 void register_dtype(const RecordInfo& info) {
+    const Declaring alone;
     const py::handle cls(reinterpret_cast<PyObject*>(info.type));
     const auto registry = py::reinterpret_borrow<py::dict>(classes_by_dtype());
     const auto dtype = py::handle(info.dtype);
@@ -43,15 +83,11 @@ PyTypeObject* find_class(PyObject* dtype, Accept&& accept) {
     namespace py = record_detail::py;
     using Found = PyTypeObject*;
     return record_detail::guarded<Found>(nullptr, [&]() -> Found {
-        const auto registry = py::reinterpret_borrow<py::dict>(record_detail::classes_by_dtype());
-        PyObject* references = PyDict_GetItemWithError(registry.ptr(), dtype);
-        if (references == nullptr) {
-            PyErr_Clear();  // not hashable, hence no dtype
-            return nullptr;
-        }
+        const py::object references = record_detail::candidates_of(dtype);
+        if (!references) return nullptr;
         Found equal = nullptr;
         std::size_t count = 0;
-        const auto candidates = py::reinterpret_borrow<py::list>(references);
+        const auto candidates = py::list(references);
         for (const py::handle reference : candidates) {
             const py::object cls = py::reinterpret_borrow<py::object>(reference)();
             if (cls.is_none()) continue;
