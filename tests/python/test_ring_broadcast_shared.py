@@ -117,7 +117,7 @@ def test_who_lags_too_far_is_put_out(shared: str | None) -> None:
         assert repr(slow) == "<Subscriber 'slow', put out>"
         called = "ring '" + shared + "'" if shared else "the ring"
         text = f"^subscriber 'slow' was put out of {called}: it fell more than max_lag_records=3 behind; close it and"
-        for read in (slow.pop, slow.try_pop, slow.poll):
+        for read in (lambda: slow.pop(timeout_s=1), slow.try_pop, slow.poll):
             with pytest.raises(EvictedError, match=text):
                 read()
         assert (slow.received, slow.lost) == (1, 0)
