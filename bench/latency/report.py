@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .suite import CACHE_LINE, Outcome, Row, ratio_to
+from .suite import CACHE_LINE, ENOUGH, Outcome, Row, calm_laps, ratio_to
 
 SUBETHA, PIPE, EVENTFD = "subetha-ipc SpscRing", "multiprocessing.Pipe", "floor: eventfd"
 WIDE = 122  # columns of a terminal that shows all of a table
@@ -27,6 +27,7 @@ class Bar:
     value: float | None
     bound: float
     at_least: bool = False
+    sure: bool = True  # of laps enough that nothing disturbed
 
     @property
     def met(self) -> bool | None:
@@ -35,13 +36,16 @@ class Bar:
         return self.value >= self.bound if self.at_least else self.value <= self.bound
 
 
+def compare(text: str, laps: dict[str, list[float]], name: str, base: str, bound: float, at_least: bool = False) -> Bar:
+    """A ratio of one contender to another; a bar to be reached is for the inverse, a rate."""
+    ratio = ratio_to(laps, name, base)
+    value = 1 / ratio if ratio and at_least else ratio
+    return Bar(f"{name}: {text}", value, bound, at_least, calm_laps(laps, name, base) >= ENOUGH)
+
+
 def ours(outcome: Outcome, group: str) -> list[Row]:
     rows = [row for row in outcome.rows if row["group"] == f"process-{group}" and not row["rival"]]
     return sorted(rows, key=lambda row: float(row["ns_per_item"]))
-
-
-def inverse(ratio: float | None) -> float | None:
-    return 1 / ratio if ratio else None
 
 
 def bars(outcome: Outcome) -> list[Bar]:
@@ -52,29 +56,28 @@ def bars(outcome: Outcome) -> list[Bar]:
         row, name = spinning[0], spinning[0]["name"]
         tail = row["quiet_p999_ns"] / row["quiet_p50_ns"] if row.get("quiet_p50_ns") else None
         found += [
-            Bar(f"{name}: round trip p50 over subetha-ipc", ratio_to(laps, name, SUBETHA), 0.65),
-            Bar(f"{name}: round trip p50 over the cache line", ratio_to(laps, name, CACHE_LINE), 5.0),
+            compare("round trip p50 over subetha-ipc", laps, name, SUBETHA, 0.65),
+            compare("round trip p50 over the cache line", laps, name, CACHE_LINE, 5.0),
             Bar(f"{name}: p99.9 over p50, quiet laps ({outcome.quiet_laps})", tail, 3.0),
         ]
     if streams := ours(outcome, "throughput-spin"):
         name = streams[0]["name"]
-        found.append(Bar(f"{name}: throughput over subetha-ipc", inverse(ratio_to(stream, name, SUBETHA)), 2.5, True))
+        found.append(compare("throughput over subetha-ipc", stream, name, SUBETHA, 2.5, True))
     if batches := ours(outcome, "throughput-batches"):
         name, batch = batches[0]["name"], outcome.laps["batches"]
-        text = f"{name}: throughput in batches over subetha-ipc"
-        found.append(Bar(text, inverse(ratio_to(batch, name, SUBETHA)), 2.5, True))
+        found.append(compare("throughput in batches over subetha-ipc", batch, name, SUBETHA, 2.5, True))
     blocking = ours(outcome, "round-trip-block")
     sleeping = [row for row in blocking if "adaptive" not in row["name"]]
     if sleeping:
         name = sleeping[0]["name"]
         cpu = max(row.get("blocked_cpu", 0.0) for row in blocking)
         found += [
-            Bar(f"{name}: round trip over eventfd", ratio_to(laps, name, EVENTFD), 1.1),
+            compare("round trip over eventfd", laps, name, EVENTFD, 1.1),
             Bar("processor time while blocked, share of a core", cpu, 0.01),
         ]
     if blocking:
         name = blocking[0]["name"]
-        found.append(Bar(f"{name}: round trip over Pipe", ratio_to(laps, name, PIPE), 0.5))
+        found.append(compare("round trip over Pipe", laps, name, PIPE, 0.5))
     return found
 
 
@@ -143,14 +146,15 @@ def show(outcome: Outcome, console: Console) -> None:
             console.print(Text(f"Left out: {name}: {reason}"))
     for bar in bars(outcome):
         if bar.value is not None:
-            sign, mark = ("≥" if bar.at_least else "≤"), ("met" if bar.met else "missed")
+            sign, mark = ("≥" if bar.at_least else "≤"), ("met" if bar.met else "missed") if bar.sure else "unsure"
             console.print(Text(f"{mark:>6}  {bar.text}: {bar.value:.3g} ({sign} {bar.bound:g})"))
     first, last = outcome.load
     where = "not pinned" if outcome.cpus is None else f"pinned to processors {outcome.cpus[0]} and {outcome.cpus[1]}"
     console.print(
         Text(
             f"\n{outcome.seconds:.0f} s, {where}; load average {first:g} before, {last:g} after. All take turns in "
-            "laps; medians and ratios are of laps in which the kernel preempted nobody, where there are five. "
+            "laps; medians and ratios are of laps in which the kernel preempted nobody, where there are five; "
+            "without five a bar is unsure. "
             "A busy machine shows in p99.9 and max, which are of all laps."
         )
     )
@@ -158,5 +162,8 @@ def show(outcome: Outcome, console: Console) -> None:
 
 def as_document(outcome: Outcome, machine: dict[str, Any]) -> dict[str, Any]:
     """What `fastmas bench --json` and bench/run_all keep."""
-    kept = [{"text": bar.text, "value": bar.value, "bound": bar.bound, "met": bar.met} for bar in bars(outcome)]
+    kept = [
+        {"text": bar.text, "value": bar.value, "bound": bar.bound, "met": bar.met, "sure": bar.sure}
+        for bar in bars(outcome)
+    ]
     return {"machine": machine, "rows": outcome.rows, "bars": kept, "missing": outcome.missing, "load": outcome.load}

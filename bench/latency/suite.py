@@ -249,6 +249,11 @@ def ratio_to(laps: dict[str, list[float]], name: str, base: str) -> float | None
     return statistics.median(abs(one / other) for one, other in (calm if len(calm) >= ENOUGH else pairs))
 
 
+def calm_laps(laps: dict[str, list[float]], *names: str) -> int:
+    """How many laps the kernel disturbed none of these contenders in."""
+    return sum(all(value > 0 for value in lap) for lap in zip(*(laps.get(name, []) for name in names), strict=False))
+
+
 def calm_or_all(values: list[float]) -> list[float]:
     """The laps in which neither process was preempted; all when they are too few to tell."""
     calm = [value for value in values if value > 0]

@@ -100,19 +100,23 @@ def test_bars_say_what_was_met_and_what_was_missed() -> None:
         (2.5, True),
         (pytest.approx(1000 / 700), False),
     ]
+    assert [bar.sure for bar in found] == [False, False, True, False]  # of one lap
+    calm = {"ours": [700.0] * 5, "subetha-ipc SpscRing": [1000.0] * 5}
+    assert report.bars(outcome_of(**calm))[0].sure
     (alone, *_) = report.bars(outcome_of(ours=[700.0]))
     assert alone.value is None and alone.met is None
 
 
 def test_the_report_tells_numbers_gaps_and_cures() -> None:
     console = Console(width=150, record=True, file=io.StringIO())
-    measured = {"ours": [700.0], "subetha-ipc SpscRing": [1000.0], "floor: cache line": [350.0]}
+    measured = {"ours": [700.0] * 5, "subetha-ipc SpscRing": [1000.0] * 5, "floor: cache line": [-350.0] * 5}
     report.show(outcome_of(**measured), console)
     text = console.export_text()
     assert re.search(r"ours +700 ns +2 µs +2.5 µs +2.00 +1.00 +14.29 M/s +– +9 µs", text)
     assert "Not installed: zeroq. Compare with them: pip install zeroq" in text
     assert "Left out: x: broke" in text
     assert "missed  ours: round trip p50 over subetha-ipc: 0.7 (≤ 0.65)" in text
+    assert "unsure  ours: round trip p50 over the cache line: 2 (≤ 5)" in text
     assert "load average 1 before, 2 after" in text
 
 
