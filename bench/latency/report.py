@@ -162,8 +162,5 @@ def show(outcome: Outcome, console: Console) -> None:
 
 def as_document(outcome: Outcome, machine: dict[str, Any]) -> dict[str, Any]:
     """What `fastmas bench --json` and bench/run_all keep."""
-    kept = [
-        {"text": bar.text, "value": bar.value, "bound": bar.bound, "met": bar.met, "sure": bar.sure}
-        for bar in bars(outcome)
-    ]
+    kept = [{**asdict(bar), "met": bar.met} for bar in bars(outcome)]
     return {"machine": machine, "rows": outcome.rows, "bars": kept, "missing": outcome.missing, "load": outcome.load}
