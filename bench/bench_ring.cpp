@@ -38,7 +38,7 @@ using Clock = std::chrono::steady_clock;
 using fastmas::ringbuffer::RingShape;
 
 constexpr std::int64_t kCapacity = 1024;
-constexpr int kRepetitions = 21;
+constexpr int kRepetitions = 15;
 constexpr std::uint64_t kStop = ~std::uint64_t{0};  // odd, and no sequence that is reached
 constexpr std::chrono::milliseconds kLongest{200};
 constexpr std::uint64_t kMessages = 64'000;  // a few milliseconds: most repetitions keep their cores
@@ -392,7 +392,7 @@ void print(RoundTrip& row) {
 // A run in which no thread lost its core, if there is one among a few.
 double undisturbed(const std::function<double()>& run) {
     double sample = 0;
-    for (int attempt = 0; attempt < 8; ++attempt) {
+    for (int attempt = 0; attempt < 4; ++attempt) {
         disturbed = false;
         sample = run();
         if (!disturbed) break;
