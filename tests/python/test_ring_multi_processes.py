@@ -9,6 +9,7 @@ import os
 import random
 import signal
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +24,7 @@ from fastmas.ring import MpmcRing, MpscRing
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="shared memory is POSIX")
 KINDS = [MpscRing, MpmcRing]
-PATIENCE_S = 60.0
+PATIENCE_S = 20.0
 _numbers = itertools.count()
 
 
@@ -104,6 +105,11 @@ class Ledger:
     def __init__(self) -> None:
         self.next: dict[int, int] = defaultdict(int)
 
+    def take(self, ring: Any) -> None:
+        rows = ring.pop_many(timeout_s=PATIENCE_S)
+        assert len(rows), "nothing came"
+        self.add(rows)
+
     def add(self, rows: np.ndarray[Any, Any]) -> None:
         check_whole(rows)
         for producer, sequence in zip(rows["producer"].tolist(), rows["sequence"].tolist(), strict=True):
@@ -125,6 +131,22 @@ def push_for_ever(kind: Any, name: str, producer: int) -> Callable[[], None]:
     return body
 
 
+def write_down(name: str, log: mmap.mmap, most: int) -> Callable[[], None]:
+    """A consumer that notes the sequence of each record it got, until it is killed."""
+
+    def body() -> None:
+        ring = MpmcRing.attach(name)
+        seen = np.frombuffer(log, np.int64)
+        while True:
+            rows = ring.pop_many(max_records=most, timeout_s=None)
+            check_whole(rows)
+            count = int(seen[0])
+            seen[1 + count : 1 + count + len(rows)] = rows["sequence"] + 1
+            seen[0] = count + len(rows)
+
+    return body
+
+
 # ---- who is there
 
 
@@ -142,11 +164,34 @@ def test_many_processes_push_and_all_of_it_arrives(name: str, kind: Any) -> None
         children = [Child(lambda producer=producer: body(producer)) for producer in range(producers)]  # type: ignore[misc]
         ledger = Ledger()
         while sum(ledger.next.values()) < each * producers:
-            ledger.add(ring.pop_many(timeout_s=PATIENCE_S))
+            ledger.take(ring)
         assert [child.end() for child in children] == [0] * producers
         assert ring.peer_state == "left"
         assert (ring.pushed, ring.popped, ring.skipped, ring.lost) == (each * producers, each * producers, 0, 0)
         assert ledger.next == dict.fromkeys(range(producers), each)
+
+
+def test_consumers_overtake_one_another_and_miss_nothing(name: str) -> None:
+    """What one has seen another takes, all the time: single records in between batches."""
+    count, consumers = 6_000, 3
+    logs = [mmap.mmap(-1, 8 * (count + 1)) for _ in range(consumers)]
+    rows = proofs(0, 0, count)
+    with MpmcRing.create(name, Proof, 8) as ring:
+        children = [Child(write_down(name, log, 8)) for log in logs]
+        sequence = 0
+        while sequence < count:
+            sequence += ring.push_many(rows[sequence : sequence + 1 + sequence % 5], timeout_s=PATIENCE_S)
+            if sequence % 2:
+                sequence += ring.push_many(rows[sequence : sequence + 1], timeout_s=PATIENCE_S)
+        noted = [np.frombuffer(log, np.int64) for log in logs]
+        until = time.monotonic() + PATIENCE_S
+        while sum(int(numbers[0]) for numbers in noted) < count and time.monotonic() < until:
+            os.sched_yield()
+        for child in children:
+            child.kill()
+        everything = np.concatenate([numbers[1:][numbers[1:] > 0] - 1 for numbers in noted])
+        assert sorted(everything.tolist()) == list(range(count))
+        assert (ring.pushed, ring.popped, ring.lost) == (count, count, 0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -245,7 +290,7 @@ def test_producers_are_killed_and_the_others_go_on(name: str, kind: Any, seed: i
                 break
             wanted = ring.popped + rng.randrange(60)
             while ring.popped < wanted or ledger.next[run - 1] == 0:
-                ledger.add(ring.pop_many(timeout_s=PATIENCE_S))
+                ledger.take(ring)
             for _ in range(rng.randrange(40)):  # mostly until a record is being pushed, which cannot be popped yet
                 rows = ring.pop_many(max_records=1)
                 ledger.add(rows)
@@ -257,7 +302,7 @@ def test_producers_are_killed_and_the_others_go_on(name: str, kind: Any, seed: i
             child.kill()
         with pytest.raises(PeerDeadError):
             while True:
-                ledger.add(ring.pop_many(timeout_s=PATIENCE_S))
+                ledger.take(ring)
         received = sum(ledger.next.values())
         assert (ring.pushed, ring.popped, ring.was_size, ring.lost) == (received, received, 0, 0)
         assert 3 <= ring.skipped <= run
@@ -271,22 +316,9 @@ def test_consumers_are_killed_and_nothing_comes_twice(name: str) -> None:
     rng = random.Random(3)
     logs: list[mmap.mmap] = []
 
-    def consume(log: mmap.mmap) -> Callable[[], None]:
-        def body() -> None:
-            ring = MpmcRing.attach(name)
-            seen = np.frombuffer(log, np.int64)
-            while True:
-                rows = ring.pop_many(max_records=most, timeout_s=None)
-                check_whole(rows)
-                count = int(seen[0])
-                seen[1 + count : 1 + count + len(rows)] = rows["sequence"] + 1
-                seen[0] = count + len(rows)
-
-        return body
-
     def consumer() -> Child:
         logs.append(mmap.mmap(-1, 8 << 12))
-        return Child(consume(logs[-1]))
+        return Child(write_down(name, logs[-1], most))
 
     def push(ring: Any, count: int) -> int:
         assert ring.push_many(proofs(0, ring.pushed, count, LARGE), timeout_s=PATIENCE_S) == count
@@ -333,7 +365,7 @@ def test_a_stopped_producer_is_not_dead(name: str, kind: Any) -> None:
         child = Child(push_for_ever(kind, name, 0))
         ledger = Ledger()
         while ledger.next[0] < 100:
-            ledger.add(ring.pop_many(timeout_s=PATIENCE_S))
+            ledger.take(ring)
         os.kill(child.pid, signal.SIGSTOP)
         os.waitpid(child.pid, os.WUNTRACED)
         while len(rows := ring.pop_many(timeout_s=0.3)):
@@ -341,5 +373,5 @@ def test_a_stopped_producer_is_not_dead(name: str, kind: Any) -> None:
         assert (ring.peer_state, ring.skipped) == ("alive", 0)
         os.kill(child.pid, signal.SIGCONT)
         while ledger.next[0] < 500:
-            ledger.add(ring.pop_many(timeout_s=PATIENCE_S))
+            ledger.take(ring)
         child.kill()
