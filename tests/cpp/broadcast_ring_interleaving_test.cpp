@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "check.hpp"
+#include "explore.hpp"
 #include "ringbuffer/broadcast_ring.hpp"
-#include "weak_memory.hpp"
 
 using fastmas::ringbuffer::RingShape;
 using fastmas::testing::Execution;

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "check.hpp"
+#include "explore.hpp"
 #include "ringbuffer/byte_ring.hpp"
-#include "weak_memory.hpp"
 
 using fastmas::testing::Execution;
 using fastmas::testing::Exploration;

@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "check.hpp"
+#include "explore.hpp"
 #include "ringbuffer/mpmc_ring.hpp"
 #include "ringbuffer/mpsc_ring.hpp"
-#include "weak_memory.hpp"
 
 namespace fastmas::testing {
 

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "check.hpp"
+#include "explore.hpp"
 #include "ringbuffer/evicting_ring.hpp"
 #include "ringbuffer/overwriting_ring.hpp"
-#include "weak_memory.hpp"
 
 using fastmas::ringbuffer::Block;
 using fastmas::ringbuffer::RingShape;

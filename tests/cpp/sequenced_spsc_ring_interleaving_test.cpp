@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "check.hpp"
+#include "explore.hpp"
 #include "ringbuffer/sequenced_spsc_ring.hpp"
 #include "spsc_ring_interleavings.hpp"
-#include "weak_memory.hpp"
 
 using namespace fastmas::testing::interleavings;
 using fastmas::testing::Execution;

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "check.hpp"
+#include "explore.hpp"
 #include "ringbuffer/slots.hpp"
-#include "weak_memory.hpp"
 
 namespace fastmas::testing::interleavings {
 

@@ -5,8 +5,8 @@
 #include <optional>
 
 #include "check.hpp"
+#include "explore.hpp"
 #include "ringbuffer/wake_point.hpp"
-#include "weak_memory.hpp"
 
 namespace fastmas::testing {
 
