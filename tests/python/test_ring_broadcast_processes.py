@@ -83,7 +83,9 @@ def test_three_processes_read_what_one_publishes(name: str, policy: Any) -> None
             assert [received + lost for received, lost, _ in told] == [count] * 3
         if policy != "overwrite_oldest":
             assert [lost for _, lost, _ in told] == [0] * 3
-        assert feed.evicted == sum(evictions for _, _, evictions in told)
+        # Each may be put out once more between its last record and its exit.
+        known = sum(evictions for _, _, evictions in told)
+        assert known <= feed.evicted <= known + (len(readers) if policy == "evict" else 0)
         assert feed.subscribers == {}
 
 
