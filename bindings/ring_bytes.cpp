@@ -217,8 +217,8 @@ Attempt pop_frame(ByteEnd& end, PyObject** bytes) {
     try {
         const auto frame = end.ring.front();
         if (frame.data == nullptr) return Attempt::again;
-        *bytes = PyBytes_FromStringAndSize(reinterpret_cast<const char*>(frame.data),
-                                           static_cast<Py_ssize_t>(frame.bytes));
+        *bytes =
+            PyBytes_FromStringAndSize(reinterpret_cast<const char*>(frame.data), static_cast<Py_ssize_t>(frame.bytes));
     } catch (...) {
         raise_current_exception();
         return Attempt::error;
