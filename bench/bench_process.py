@@ -62,6 +62,8 @@ def values_of(outcome: Outcome, kind: str, row: dict[str, Any]) -> list[float]:
 @pytest.mark.parametrize("name", CONTENDERS)
 def bench_process(benchmark: Any, outcome: Outcome, name: str, kind: str) -> None:
     if name in outcome.missing:
+        # What is ours is always there: if it was left out, it failed.
+        assert CONTENDERS[name].rival, f"{name}: {outcome.missing[name]}"
         pytest.skip(f"{name}: {outcome.missing[name]}")
     group = f"process-{kind}" if kind == "throughput-batches" else f"process-{kind}-{CONTENDERS[name].waits}"
     row = next((row for row in outcome.rows if (row["group"], row["name"]) == (group, name)), None)
