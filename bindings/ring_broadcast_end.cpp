@@ -117,6 +117,7 @@ SubscriberEnd::SubscriberEnd(RingFormat&& held, BroadcastEnd& ring, std::string_
         enter(ring.evicting_, evicting_);
     else
         enter(ring.overwriting_, overwriting_);
+    if (!waiting.peer_needs_no_lock()) gated_.never_rest();
     ring.subscribers.push_back(this);
 }
 

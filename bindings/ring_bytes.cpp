@@ -25,7 +25,9 @@ class ByteEnd final : public RingEnd {
     static constexpr Role kConsumer = Role::consumer(0);
 
     ByteEnd(std::shared_ptr<RingMemory> owned, WaitStrategy strategy)
-        : RingEnd(RingFormat(), std::move(owned), strategy), ring(memory()->body(), memory()->spec().shape) {}
+        : RingEnd(RingFormat(), std::move(owned), strategy), ring(memory()->body(), memory()->spec().shape) {
+        if (!waiting.peer_needs_no_lock()) ring.never_rest();
+    }
 
     // Takes the role: frames go on where the last holder left or lost it.
     void take_over(Role role) {

@@ -37,7 +37,11 @@ class MultiEnd final : public ManyEnd {
     MultiEnd(RingFormat&& held, std::shared_ptr<RingMemory> owned, WaitStrategy strategy)
         : ManyEnd(std::move(held), std::move(owned), strategy),
           ring(memory()->body(), memory()->spec().shape),
-          drops(memory()->spec().overflow == ringbuffer::Overflow::drop_newest) {}
+          drops(memory()->spec().overflow == ringbuffer::Overflow::drop_newest) {
+        if constexpr (kOneConsumer) {
+            if (!waiting.peer_needs_no_lock()) ring.never_rest();
+        }
+    }
 
     // In a segment: takes a place of that side. Whatever its last holder, if it was killed, has left is recovered.
     void take_over(Side side) {

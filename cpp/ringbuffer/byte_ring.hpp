@@ -12,6 +12,7 @@
 #include "ringbuffer/byte_frames.hpp"
 #include "ringbuffer/sequence.hpp"
 #include "ringbuffer/slots.hpp"
+#include "ringbuffer/stream_rest.hpp"
 
 namespace fastmas::ringbuffer {
 
@@ -29,10 +30,11 @@ struct ByteControl {
         Atom<std::int64_t> pushed{0};  // `count`, for others to see
     };
     struct alignas(kLineBytes) Consumer {
-        Sequence next = 0;             // where the next frame begins
-        Sequence after = 0;            // where the frame that front() showed ends
-        Sequence shown = 0;            // what `consumed` says
-        std::int64_t count = 0;        // frames popped so far
+        Sequence next = 0;       // where the next frame begins
+        Sequence after = 0;      // where the frame that front() showed ends
+        Sequence shown = 0;      // what `consumed` says
+        std::int64_t count = 0;  // frames popped so far
+        StreamRest rest;
         Atom<Sequence> read{0};        // `next`, for others to see: exact
         Atom<std::int64_t> popped{0};  // `count`, for others to see
     };
@@ -118,6 +120,10 @@ class ByteRing {
         own.after = own.next + taken;
         return frame;
     }
+
+    // For a consumer whose producer stands still while it looks, as threads of one interpreter do: then a look away
+    // from a stream is time lost.
+    void never_rest() noexcept { longest_rest_ = 0; }
 
     // Where the frame that front() shows begins: who sees it changed knows that the frame was popped meanwhile.
     Sequence next_to_pop() const noexcept { return control_->consumer.next; }
@@ -217,7 +223,9 @@ class ByteRing {
 
     // Shows the producer all the room there is, since we may be about to sleep.
     void show_empty() noexcept {
-        if (control_->consumer.shown != control_->consumer.next) show();
+        auto& own = control_->consumer;
+        if (own.shown != own.next) show();
+        own.rest.nothing_at(own.count, longest_rest_);
     }
 
     Sequence exactly_read() const noexcept {
@@ -238,6 +246,7 @@ class ByteRing {
     Block block_;  // of a ring that owns its memory
     Control* control_;
     ByteFrames<Memory> frames_;
+    int longest_rest_ = StreamRest::kLongest;
 
     static_assert(std::is_trivially_destructible_v<Control>, "nobody ends the life of a ring in shared memory");
 };

@@ -14,6 +14,7 @@
 #include "ringbuffer/region.hpp"
 #include "ringbuffer/sequence.hpp"
 #include "ringbuffer/slots.hpp"
+#include "ringbuffer/stream_rest.hpp"
 
 namespace fastmas::ringbuffer {
 
@@ -26,6 +27,7 @@ struct MultiControl {
 
     alignas(kLineBytes) Atom<Sequence> tail{0};                    // every sequence below was claimed
     alignas(kLineBytes) Atom<Sequence> head{0};                    // every sequence below was taken or passed
+    StreamRest rest;                                               // of the consumer, where there is only one
     alignas(kLineBytes) Atom<std::uint64_t> skipped{0};            // TaggedCount
     std::array<std::atomic<std::uint64_t>, kMaxConsumers> lost{};  // TaggedCount, by consumer; only recoverers write
 };
