@@ -47,7 +47,7 @@ def installed(tmp_path: Path) -> Path:
     folder = tmp_path / "site" / "parts" / "bench"
     folder.mkdir(parents=True)
     (folder.parent / "__init__.py").touch()
-    for name in ("__init__.py", "conftest.py"):
+    for name in ("__init__.py", "conftest.py", "machine.py"):
         shutil.copy(ROOT / "bench" / name, folder / name)
     (folder / "bench_sums.py").write_text(BENCH)
     (tmp_path / "elsewhere").mkdir()
