@@ -155,7 +155,7 @@ class BroadcastPlaces {
         // [B3 acq_rel] pairs with [B3 acq_rel] in join(): read-modify-writes of one word have one order, so either we
         // see who joined or they see our cursor. A plain load could be satisfied before our last publication is
         // visible.
-        const std::int64_t held = control_->counters.roster.fetch_add(0, std::memory_order_acq_rel);
+        const std::int64_t held = std::min(control_->counters.roster.fetch_add(0, std::memory_order_acq_rel), kPlaces);
         Sequence gate = cursor;
         for (std::int64_t place = 0; place < held; ++place) {
             // [B2 acquire] pairs with [B2 release] in join(), vacate() and the subscribers' give_back(): the subscriber
@@ -188,7 +188,7 @@ class BroadcastPlaces {
     // The position of the slowest subscriber, for who only wants to know: not to overwrite by.
     Sequence was_slowest() const noexcept {
         // [B6 relaxed] a glance from outside
-        const std::int64_t held = control_->counters.roster.load(std::memory_order_relaxed);
+        const std::int64_t held = std::min(control_->counters.roster.load(std::memory_order_relaxed), kPlaces);
         Sequence slowest = published();
         for (std::int64_t place = 0; place < held; ++place) {
             const auto& seen = control_->places[place].consumed;

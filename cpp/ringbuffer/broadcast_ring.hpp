@@ -61,7 +61,7 @@ class BroadcastRing {
         auto& own = control().producer;
         std::int64_t fits = capacity() - (own.next - own.gate);
         if (fits < count) fits = refreshed_room();
-        const std::int64_t taken = std::min(count, fits);
+        const std::int64_t taken = std::min({count, fits, capacity()});  // whatever the positions say
         if (taken <= 0) return 0;
         Memory::kill_point("publish_many: room seen");
         slots_.write_many(own.next, records, taken);
@@ -160,7 +160,7 @@ class BroadcastRing<Memory, kPlaces>::Subscriber : public HeldPlace<Memory, kPla
     std::int64_t poll(std::byte* out, std::int64_t max) noexcept {
         std::int64_t there = seen_ - next_;
         if (there < max) there = refreshed_available();
-        const std::int64_t taken = std::min(max, there);
+        const std::int64_t taken = std::min({max, there, ring_->capacity()});  // whatever the positions say
         if (taken <= 0) return 0;
         Memory::kill_point("poll: records seen");
         ring_->slots_.read_many(next_, out, taken);

@@ -97,11 +97,11 @@ class ByteRing {
     bool has_room(std::size_t bytes) noexcept { return fits(frames_.taken_by(control_->producer.next, bytes)); }
 
     // Takes the role over from a producer that is gone, wherever it was: goes on after the last frame that is complete.
-    // The hand-over (the role's lock) has to order what the last one did before this.
+    // The hand-over (the role's lock) has to order what the last one did before this. Throws base::InvariantError as
+    // front() does.
     void resume_producer() {
         auto& own = control_->producer;
-        Sequence next = exactly_read();
-        while (const std::int64_t taken = frames_.look(next, nullptr)) next += taken;
+        const Sequence next = frames_.end_of(exactly_read());
         // [Y6 relaxed] only the producer writes them, and the hand-over orders the last one's stores
         const bool noted = own.written.load(std::memory_order_relaxed) == next;
         note_pushed(next, pushed() + (noted ? 0 : 1));

@@ -74,6 +74,7 @@ class MpscRing : public MultiRing<Memory> {
   private:
     // Moves `next` over skipped records, and over what a consumer gave back that was killed before it had noted it.
     bool find_published(Sequence& next) noexcept {
+        const Sequence first = next;
         while (true) {
             const std::uint64_t word = this->slots().look_inside(next);
             if (word == SlotWord::of(next, SlotState::published)) [[likely]]
@@ -81,9 +82,7 @@ class MpscRing : public MultiRing<Memory> {
             if (word == SlotWord::of(next, SlotState::skipped)) {
                 this->pass_skipped(next);
                 ++next;
-            } else if (SlotWord::ahead(word, next) > 0) {
-                ++next;
-            } else {
+            } else if (!Base::follow(next, first, SlotWord::ahead(word, next) - this->capacity() + 1)) {
                 return false;
             }
         }

@@ -90,7 +90,7 @@ class SpscRing {
         auto& own = control_->producer;
         std::int64_t fits = capacity() - (own.next - own.seen);
         if (fits < count) fits = refreshed_room();
-        const std::int64_t taken = std::min(count, fits);
+        const std::int64_t taken = std::min({count, fits, capacity()});  // whatever the positions say
         if (taken <= 0) return 0;
         Memory::kill_point("push_many: room seen");
         slots_.write_many(own.next, records, taken);
@@ -147,7 +147,7 @@ class SpscRing {
         auto& own = control_->consumer;
         std::int64_t there = own.seen - own.next;
         if (there < max) there = refreshed_available();
-        const std::int64_t taken = std::min(max, there);
+        const std::int64_t taken = std::min({max, there, capacity()});  // whatever the positions say
         if (taken <= 0) return 0;
         Memory::kill_point("pop_many: records seen");
         slots_.read_many(own.next, out, taken);
