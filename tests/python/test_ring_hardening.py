@@ -5,13 +5,19 @@ from __future__ import annotations
 
 import gc
 import os
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
-from ring_processes import files_of, new_name
+from ring_processes import PATIENCE_S, files_of, new_name
 
-from fastmas.ring import SpscRing
+from fastmas.errors import ConfigError
+from fastmas.ring import MpmcRing, MpscRing, SpscRing
 
 SOON_S = 10.0  # for what must be told within a second
 
@@ -57,3 +63,53 @@ def test_a_position_that_makes_no_sense_stays_within_the_ring(name: str) -> None
         assert len(into.pop_many(max_records=100_000)) == 8
         in_a_child(damage(384))  # what was consumed
         assert out.push_many(rows) == 8
+
+
+def test_a_ring_whose_slots_are_too_large_is_refused(name: str) -> None:
+    text = (
+        r"^a ring must not be larger than 17179869184 bytes, got 1073741824 records of 1 bytes in slots of whole cache "
+        r"lines, 687194\d+ bytes in all; take a smaller capacity$"
+    )
+    for make in (
+        lambda: SpscRing(np.int8, 1 << 30, layout="sequenced"),
+        lambda: MpmcRing(np.int8, 1 << 30),
+        lambda: MpscRing.create(name, np.int8, 1 << 30),
+    ):
+        with pytest.raises(ConfigError, match=text):
+            make()
+
+
+FULL = """
+import os, sys
+import numpy as np
+from fastmas.errors import StorageError
+from fastmas.ring import SpscRing
+with SpscRing.create("/fits", np.int64, 1024):
+    for records in (1 << 17, 1 << 16, 1 << 15):  # 1 MiB does not fit beside what is there, half of one does
+        try:
+            SpscRing.create("/full", np.int64, records).close()
+            print(records, "fits")
+        except StorageError as error:
+            print(records, error.errno, str(error).replace(os.environ["FASTMAS_RING_DIR"], "DIR"))
+print(os.listdir(os.environ["FASTMAS_RING_DIR"]))
+"""
+
+
+def test_a_full_file_system_is_an_error_and_no_signal(tmp_path: Any) -> None:
+    unshare, mount = shutil.which("unshare"), shutil.which("mount")
+    if unshare is None or mount is None:
+        pytest.skip("needs unshare and mount")
+    python = f'{mount} -t tmpfs -o size=1m none \'{tmp_path}\' && exec "$0" -c "$1"'
+    run = subprocess.run(
+        [unshare, "--user", "--map-root-user", "--mount", "sh", "-c", python, sys.executable, FULL],
+        env=os.environ | {"FASTMAS_RING_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    if "unshare" in run.stderr or "mount" in run.stderr:
+        pytest.skip(run.stderr.strip())
+    first, second, third, names = run.stdout.splitlines()
+    assert first.startswith("131072 28 ") and second == "65536 fits", run
+    assert re.search(r"cannot get \d+ bytes of shared memory; take a smaller capacity, or make DIR larger", first)
+    assert (third, names, run.returncode) == ("32768 fits", "[]", 0)
