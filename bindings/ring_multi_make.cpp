@@ -129,7 +129,7 @@ PyObject* multi_attach(PyObject* type, PyObject* const* args, Py_ssize_t nargs, 
     try {
         RingFormat format;
         auto memory = RingMemory::attach(name, MultiEnd<Ring>::kKind);
-        if (!format_from_text(memory->spec().dtype, "ring '" + name + "'", given[2], &format)) return nullptr;
+        if (!format_from_text(memory->spec(), "ring '" + name + "'", given[2], &format)) return nullptr;
         auto end = std::make_unique<MultiEnd<Ring>>(std::move(format), std::move(memory), strategy);
         end->take_over(side);
         return new_ring_object(reinterpret_cast<PyTypeObject*>(type), std::move(end));

@@ -3,6 +3,7 @@ only a caller who drops or borrows could meet, an interpreter that ends in the m
 
 from __future__ import annotations
 
+import builtins
 import gc
 import os
 import re
@@ -17,7 +18,7 @@ import pytest
 from ring_processes import PATIENCE_S, files_of, new_name
 
 from fastmas.errors import ConfigError
-from fastmas.ring import MpmcRing, MpscRing, SpscRing
+from fastmas.ring import BroadcastRing, MpmcRing, MpscRing, SpscRing
 
 SOON_S = 10.0  # for what must be told within a second
 
@@ -43,6 +44,25 @@ def in_a_child(body: Callable[[], None]) -> None:
 
 
 # ---- damage
+
+
+@pytest.mark.parametrize("claims", ["|i1", "<U9", "<i4"])
+@pytest.mark.parametrize("kind", [SpscRing, MpscRing, BroadcastRing])
+def test_a_dtype_of_another_size_than_the_records_is_refused(name: str, kind: Any, claims: str) -> None:
+    size = np.dtype(claims).itemsize
+    text = f"ring '{name}' is damaged: its records have 8 bytes, its dtype {np.dtype(claims)} has {size}; remove it"
+
+    def attach_to_the_damaged() -> None:
+        (file,) = files_of(name)
+        header = file.read_bytes().replace(b'"<f8"', f'"{claims}"'.encode(), 1)
+        file.write_bytes(header)
+        with pytest.raises(ConfigError, match=f"^{re.escape(text)}"):
+            kind.attach(name)
+        with pytest.raises(ConfigError, match=f"^{re.escape(text)}"):
+            kind.attach(name, dtype=claims)
+
+    with kind.create(name, "<f8", 8):
+        in_a_child(attach_to_the_damaged)
 
 
 def test_a_position_that_makes_no_sense_stays_within_the_ring(name: str) -> None:
@@ -113,3 +133,33 @@ def test_a_full_file_system_is_an_error_and_no_signal(tmp_path: Any) -> None:
     assert first.startswith("131072 28 ") and second == "65536 fits", run
     assert re.search(r"cannot get \d+ bytes of shared memory; take a smaller capacity, or make DIR larger", first)
     assert (third, names, run.returncode) == ("32768 fits", "[]", 0)
+
+
+def test_titles_of_fields_do_not_matter(name: str) -> None:
+    titled = np.dtype([(("the price", "price"), "<f8"), ("size", "<i4")])
+    with SpscRing.create(name, titled, 4) as out:
+
+        def attach() -> None:
+            with SpscRing.attach(name, dtype=titled) as into:
+                assert into.dtype == titled
+
+        in_a_child(attach)
+        out.push_many(np.zeros(2, titled))
+
+
+# ---- deaths
+
+
+def test_an_interrupt_while_attaching_stays_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def interrupted(module: str, *rest: Any) -> Any:
+        if module == "json":
+            raise KeyboardInterrupt
+        return real(module, *rest)
+
+    with SpscRing.create(name, np.int64, 8):
+        monkeypatch.setattr(builtins, "__import__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            SpscRing.attach(name)
+        monkeypatch.undo()
