@@ -107,6 +107,7 @@ bool RingFormat::read(PyObject* layout) {
     dtype = descr;
     const auto view = py::reinterpret_borrow<py::dtype>(descr);
     try {
+        scalar_maker();  // found now, where that may fail
         if (view.attr("hasobject").cast<bool>()) {
             raise("ConfigError",
                   "dtype must not hold Python objects, which cannot live in a ring, got %S; use fixed-size fields",
@@ -259,6 +260,11 @@ bool BatchTarget::read(const RingFormat& format, PyObject* max_records, PyObject
 }
 
 std::byte* BatchTarget::reserve(const RingFormat& format, std::int64_t records) {
+    const bool given = array_ != nullptr && !made_;
+    if (given && (array_proxy(array_)->nd != 1 || array_proxy(array_)->dimensions[0] < records)) {
+        raise("ConfigError", "out was made smaller while the call was waiting; leave it alone until the call returns");
+        return nullptr;
+    }
     if (made_ && array_proxy(array_)->dimensions[0] < records) Py_CLEAR(array_);
     if (array_ == nullptr) {
         array_ = format.new_array(records);

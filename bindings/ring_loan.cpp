@@ -88,9 +88,11 @@ void empty(PyObject* view, bool leaves, PyObject* keeper) {
 // Ends the loan: whether nothing reaches the slots any more. What does has the side lent as long as it lives.
 bool end_loan(LoanObject* loan) {
     RingEnd& end = *as_ring(loan->ring)->end;
+    // A view that was made a scalar, by `view.shape = ()`, cannot be emptied: it counts as a second one.
+    const bool has_length = array_proxy(loan->view)->nd > 0;
     // The loan's own reference and the caller's name; the loan's own and the view's.
-    const bool view_is_free = Py_REFCNT(loan->view) <= 2;
-    empty(loan->view, view_is_free, end.keeper());
+    const bool view_is_free = has_length && Py_REFCNT(loan->view) <= 2;
+    if (has_length) empty(loan->view, view_is_free, end.keeper());
     const bool free = view_is_free && Py_REFCNT(loan->root) == 1;
     if (free) {
         Py_CLEAR(loan->root);

@@ -10,12 +10,13 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from ring_processes import PATIENCE_S, files_of, new_name
+from ring_processes import PATIENCE_S, Script, files_of, new_name
 
 from fastmas.errors import ConfigError
 from fastmas.ring import BroadcastRing, MpmcRing, MpscRing, SpscRing
@@ -147,7 +148,61 @@ def test_titles_of_fields_do_not_matter(name: str) -> None:
         out.push_many(np.zeros(2, titled))
 
 
+# ---- loans and arrays that change
+
+
+def test_a_view_that_became_a_scalar_holds_its_side() -> None:
+    ring = SpscRing(np.int64, capacity=4)
+    text = r"^the view of claim\(\) must not be used after its with block"
+    with pytest.raises(ConfigError, match=text), ring.claim(1) as view:
+        view.shape = ()
+    with pytest.raises(ConfigError, match=r"something still refers to that view"):
+        ring.try_push(np.int64(1))
+    view[()] = 7  # where nobody reads
+    del view
+    assert ring.push_many(np.arange(4)) == 4
+    assert ring.pop_many().tolist() == [0, 1, 2, 3]
+
+
+def test_an_out_that_shrinks_while_the_call_waits() -> None:
+    ring = SpscRing(np.int64, capacity=1024)
+    out = np.zeros(1000, np.int64)
+
+    def shrink() -> None:
+        out.resize(1, refcheck=False)
+        ring.push_many(np.arange(1000))
+
+    failed = threading.Timer(0.05, shrink)
+    failed.start()
+    with pytest.raises(ConfigError, match=r"^out was made smaller while the call was waiting; leave it alone"):
+        ring.pop_many(out=out, timeout_s=PATIENCE_S)
+    failed.join()
+    assert ring.was_size == 1000
+
+
 # ---- deaths
+
+
+def test_a_first_pop_needs_nothing_to_be_imported() -> None:
+    with Script(FIRST_POP) as script:
+        assert script.end() == ("7\n", 0)
+
+
+FIRST_POP = """
+import builtins
+import numpy as np
+from fastmas.ring import SpscRing
+ring = SpscRing(np.int64, 4)
+ring.push(np.int64(7))
+
+def refuse(*what):
+    raise ImportError("not now")
+
+real, builtins.__import__ = builtins.__import__, refuse
+record = ring.pop()
+builtins.__import__ = real
+print(record)
+"""
 
 
 def test_an_interrupt_while_attaching_stays_one(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
