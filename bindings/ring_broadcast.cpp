@@ -143,7 +143,7 @@ PyObject* publish_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, 
         return published == batch.count() ? Attempt::done : Attempt::again;
     };
     const Attempt outcome = wait_for_room(self, end, patience, step);
-    if (outcome == Attempt::error) return nullptr;
+    if (outcome == Attempt::error && !RingEnd::only_dead_after(published)) return nullptr;
     if (outcome == Attempt::again) {
         Subscribers in_the_way{end};
         if (end.look_is_due()) {

@@ -166,6 +166,13 @@ void RingEnd::raise_dead(Role role) const {
           static_cast<int>(memory_->segment()->pid_of(role)));
 }
 
+bool RingEnd::only_dead_after(std::int64_t pushed) {
+    PyObject* const dead = pushed > 0 ? error_class("PeerDeadError") : nullptr;
+    if (dead == nullptr || PyErr_ExceptionMatches(dead) == 0) return false;
+    PyErr_Clear();
+    return true;
+}
+
 PyObject* RingEnd::refuse(Side side) const {
     const bool produces = side == Side::producer;
     const std::string name = called();

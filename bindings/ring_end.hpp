@@ -108,6 +108,9 @@ class RingEnd {
     ringbuffer::RoleState state_of(Role role) const noexcept;
     // Sets PeerDeadError, which names that role and its last holder.
     void raise_dead(Role role) const;
+    // Whether a call failed for a death only after a part of its batch was in: then how much that was counts more, and
+    // the next call raises. Clears the error.
+    static bool only_dead_after(std::int64_t pushed);
     // After a try_ call that found nothing to do: whether to look after the peer now.
     bool look_is_due() noexcept { return waiting.shared && pace_.due(); }
 

@@ -96,7 +96,9 @@ struct Multi {
                 return raise("DeadlineError",
                              "the ring of %lld records stayed full for %S s; pop from it or give a longer timeout_s",
                              static_cast<long long>(end.ring.capacity()), given[1]);
-            end.count_dropped(1);
+            PyObject* pushed = not_pushed(end, bytes.data());
+            if (pushed == nullptr) return nullptr;
+            Py_DECREF(pushed);
         }
         Py_RETURN_NONE;
     }
@@ -120,7 +122,7 @@ struct Multi {
             return pushed == batch.count() ? Attempt::done : Attempt::again;
         };
         const Attempt outcome = wait_for_room(self, end, patience, step);
-        if (outcome == Attempt::error) return nullptr;
+        if (outcome == Attempt::error && !RingEnd::only_dead_after(pushed)) return nullptr;
         if (outcome == Attempt::again) {
             if (pushed == 0 && end.look_is_due()) {
                 Others<Ring> consumers{end, Side::consumer};

@@ -97,7 +97,9 @@ PyObject* push(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject
             return raise("DeadlineError",
                          "the ring of %lld records stayed full for %S s; pop from it or give a longer timeout_s",
                          static_cast<long long>(end.memory()->spec().shape.capacity), given[1]);
-        end.count_dropped(1);
+        PyObject* pushed = not_pushed(end, bytes.data());
+        if (pushed == nullptr) return nullptr;
+        Py_DECREF(pushed);
     }
     Py_RETURN_NONE;
 }
@@ -120,7 +122,7 @@ PyObject* push_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyO
         if (taken > 0) end.notify_readable();
         return pushed == batch.count() ? Attempt::done : Attempt::again;
     });
-    if (outcome == Attempt::error) return nullptr;
+    if (outcome == Attempt::error && !RingEnd::only_dead_after(pushed)) return nullptr;
     if (outcome == Attempt::again) {
         const Peer consumer{end, SpscEnd::kConsumer};
         if (pushed == 0 && end.look_is_due() && consumer.lost()) {

@@ -8,18 +8,20 @@ import gc
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from ring_processes import PATIENCE_S, Script, files_of, new_name
+from ring_processes import PATIENCE_S, Proof, Script, files_of, forked, kill, new_name
 
-from fastmas.errors import ConfigError
-from fastmas.ring import BroadcastRing, MpmcRing, MpscRing, SpscRing
+from fastmas.errors import ConfigError, PeerDeadError
+from fastmas.ring import BroadcastRing, ByteRing, MpmcRing, MpscRing, SpscRing
 
 SOON_S = 10.0  # for what must be told within a second
 
@@ -181,6 +183,75 @@ def test_an_out_that_shrinks_while_the_call_waits() -> None:
 
 
 # ---- deaths
+
+
+@pytest.mark.parametrize("kind", [SpscRing, MpscRing, MpmcRing, ByteRing])
+def test_who_drops_what_does_not_fit_is_told_of_a_death(name: str, kind: Any) -> None:
+    record = bytes(Proof.of(0))
+    of = (128,) if kind is ByteRing else (Proof, 2)
+    with kind.create(name, *of, overflow="drop_newest") as out:
+
+        def consume() -> None:
+            reader = kind.attach(name)
+            time.sleep(PATIENCE_S)
+            reader.close()
+
+        with forked(consume) as pid:
+            while not out.peer_alive:
+                time.sleep(0.001)
+            kill(pid)
+            until = time.monotonic() + SOON_S
+            with pytest.raises(PeerDeadError, match=rf"^the consumer of ring '{name}' died: process {pid} "):
+                while time.monotonic() < until:
+                    out.push(record)
+        assert out.pushed > 0
+
+
+@pytest.mark.parametrize("kind", [SpscRing, MpscRing, BroadcastRing])
+def test_a_batch_that_a_death_cuts_short_says_how_much_went_in(name: str, kind: Any) -> None:
+    with kind.create(name, np.int64, 4) as out:
+        push_many = getattr(out, "push_many", None) or out.publish_many
+
+        def hold_the_other_end() -> None:
+            other = kind.attach(name)
+            reader = other.subscribe("required", required=True) if kind is BroadcastRing else other
+            while other.was_size < 4 if reader is other else reader.lag < 4:
+                time.sleep(0.001)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        with forked(hold_the_other_end):
+            while not (out.subscribers if kind is BroadcastRing else out.peer_alive):
+                time.sleep(0.001)
+            assert push_many(np.arange(10), timeout_s=PATIENCE_S) == 4
+            with pytest.raises(PeerDeadError, match=" died: process "):
+                push_many(np.arange(4, 10), timeout_s=PATIENCE_S)
+        with kind.attach(name) as other:
+            rest = other.subscribe("required", required=True).poll() if kind is BroadcastRing else other.pop_many()
+            assert rest.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("verb", ["claim", "peek"])
+def test_who_only_borrows_is_told_of_a_death(name: str, verb: str) -> None:
+    claims = verb == "claim"
+    with SpscRing.create(name, Proof, 2, role="producer" if claims else "consumer") as end:
+
+        def hold_the_other_end() -> None:
+            other = SpscRing.attach(name, role="consumer" if claims else "producer")
+            time.sleep(PATIENCE_S)
+            other.close()
+
+        with forked(hold_the_other_end) as pid:
+            while not end.peer_alive:
+                time.sleep(0.001)
+            kill(pid)
+            until = time.monotonic() + SOON_S
+            lent = 0
+            with pytest.raises(PeerDeadError, match=rf"^the \w+ of ring '{name}' died: process {pid} "):
+                while time.monotonic() < until:
+                    with getattr(end, verb)(1) as view:
+                        lent += len(view)
+                    del view
+            assert lent == (2 if claims else 0)
 
 
 def test_a_first_pop_needs_nothing_to_be_imported() -> None:
