@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "ringbuffer/wake_point.hpp"
+#include "without_lock.hpp"
 
 namespace fastmas::bindings {
 
@@ -157,18 +158,20 @@ Attempt wait_for(const Waiting& how, WakePoint& point, const Patience& patience,
         if (bound.count() <= 0) return Attempt::again;
         if (turns) {
             if (sleeps) bound = std::min<std::chrono::nanoseconds>(bound, waiting::kBeforeSleep);
-            Py_BEGIN_ALLOW_THREADS;
-            waiting::turn(ready, now + bound, yields);
-            Py_END_ALLOW_THREADS;
+            {
+                const WithoutLock unlocked;
+                waiting::turn(ready, now + bound, yields);
+            }
             outcome = attempt();
         } else {
             const auto ticket = point.prepare();
             outcome = attempt();
             if (outcome == Attempt::again) {
                 if (!std::exchange(how.has_slept, true)) bound = std::min<std::chrono::nanoseconds>(bound, kFirstSlice);
-                Py_BEGIN_ALLOW_THREADS;
-                point.wait(ticket, bound, how.shared);
-                Py_END_ALLOW_THREADS;
+                {
+                    const WithoutLock unlocked;
+                    point.wait(ticket, bound, how.shared);
+                }
                 outcome = attempt();
             }
         }

@@ -254,6 +254,39 @@ def test_who_only_borrows_is_told_of_a_death(name: str, verb: str) -> None:
             assert lent == (2 if claims else 0)
 
 
+# ---- the interpreter's end, and imports that fail
+
+DAEMONS = """
+import threading, time
+import numpy as np
+from fastmas.errors import RingGoneError
+from fastmas.ring import ByteRing, SpscRing, list_rings
+
+def look():
+    while True:
+        try:
+            SpscRing.attach("/nobody-makes-this-ring")
+        except RingGoneError:
+            list_rings()
+
+def wait(ring):
+    while True:
+        ring.pop_into(bytearray(8), timeout_s=0.001)
+
+for _ in range(3):
+    threading.Thread(target=look, daemon=True).start()
+    threading.Thread(target=lambda: wait(ByteRing(64)), daemon=True).start()
+time.sleep(0.1)
+print("ends")
+"""
+
+
+def test_daemon_threads_amid_calls_do_not_abort_the_exit() -> None:
+    for _ in range(5):
+        with Script(DAEMONS) as script:
+            assert script.end() == ("ends\n", 0)
+
+
 def test_a_first_pop_needs_nothing_to_be_imported() -> None:
     with Script(FIRST_POP) as script:
         assert script.end() == ("7\n", 0)
