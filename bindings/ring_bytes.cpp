@@ -68,8 +68,7 @@ class Buffer {
     bool read(PyObject* object, int flags, const char* rule) {
         if (PyObject_GetBuffer(object, &view_, flags) == 0) return true;
         view_.obj = nullptr;
-        PyErr_Clear();
-        raise("ConfigError", "%s, got %R", rule, reinterpret_cast<PyObject*>(Py_TYPE(object)));
+        if (clear_refusal()) raise("ConfigError", "%s, got %R", rule, reinterpret_cast<PyObject*>(Py_TYPE(object)));
         return false;
     }
     std::byte* data() const { return static_cast<std::byte*>(view_.buf); }
@@ -228,8 +227,10 @@ PyObject* push(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject
 
 // ---- consumer
 
-// One frame off the ring, as new bytes: making them runs no Python code, so nothing comes in between.
-Attempt pop_frame(ByteEnd& end, PyObject** bytes) {
+// The oldest frame as new bytes, and off the ring once `keep(bytes)` has said that they are safe: then nothing can fail
+// any more. Neither runs Python code, so nothing comes in between.
+template <class Keep>
+Attempt pop_frame(ByteEnd& end, PyObject** bytes, Keep&& keep) {
     try {
         const auto frame = end.ring.front();
         if (frame.data == nullptr) return Attempt::again;
@@ -239,10 +240,13 @@ Attempt pop_frame(ByteEnd& end, PyObject** bytes) {
         raise_current_exception();
         return Attempt::error;
     }
-    if (*bytes == nullptr) return Attempt::error;
+    if (*bytes == nullptr || !keep(*bytes)) return Attempt::error;
     end.ring.pop_front();
     end.notify_writable();
     return Attempt::done;
+}
+Attempt pop_frame(ByteEnd& end, PyObject** bytes) {
+    return pop_frame(end, bytes, [](PyObject*) { return true; });
 }
 
 // One frame into a caller's buffer, which is held; an error when it is too small.
@@ -335,15 +339,14 @@ PyObject* pop_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
     const auto step = [&] {
         while (PyList_GET_SIZE(frames) < most) {
             PyObject* bytes = nullptr;
-            const Attempt one = pop_frame(end, &bytes);
+            const Attempt one =
+                pop_frame(end, &bytes, [&](PyObject* frame) { return PyList_Append(frames, frame) == 0; });
+            Py_XDECREF(bytes);
             if (one != Attempt::done) {
                 if (PyList_GET_SIZE(frames) == 0) return one;
                 PyErr_Clear();
                 return Attempt::done;
             }
-            const int added = PyList_Append(frames, bytes);
-            Py_DECREF(bytes);
-            if (added != 0) return Attempt::error;
         }
         return Attempt::done;
     };

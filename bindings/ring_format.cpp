@@ -62,11 +62,11 @@ ScalarMaker scalar_maker() {
     return maker;
 }
 
-// Any contiguous buffer, as plain bytes.
+// Any contiguous buffer, as plain bytes. False, with an exception only when the object is not to blame.
 bool get_bytes(PyObject* object, Py_buffer* view) {
     if (PyObject_GetBuffer(object, view, PyBUF_SIMPLE) == 0) return true;
-    PyErr_Clear();
     view->obj = nullptr;
+    clear_refusal();
     return false;
 }
 
@@ -100,7 +100,7 @@ bool RingFormat::read(PyObject* layout) {
     // numpy reads None as float64, which nobody means here.
     PyObject* descr = nullptr;
     if (layout == Py_None || npy_api::get().PyArray_DescrConverter_(layout, &descr) == 0 || descr == nullptr) {
-        PyErr_Clear();
+        if (!clear_refusal()) return false;
         raise("ConfigError", "dtype must be a numpy dtype or a Record class, got %R", layout);
         return false;
     }
@@ -180,6 +180,7 @@ bool RecordBytes::read_other(const RingFormat& format, PyObject* object) {
         if (!fits) return false;
     }
     if (!get_bytes(object, &view_)) {
+        if (PyErr_Occurred() != nullptr) return false;
         PyObject* held = format.description();
         if (held == nullptr) return false;
         raise("ConfigError", "a record of this ring must be a %S or %lld bytes, got %R", held,
@@ -212,6 +213,7 @@ bool BatchBytes::read(const RingFormat& format, PyObject* records) {
         return true;
     }
     if (!get_bytes(records, &view_)) {
+        if (PyErr_Occurred() != nullptr) return false;
         PyObject* held = format.description();
         if (held == nullptr) return false;
         raise("ConfigError", "records must be an array of %S or bytes, got %s; use numpy.array(records, ring.dtype)",
@@ -270,11 +272,18 @@ std::byte* BatchTarget::reserve(const RingFormat& format, std::int64_t records) 
         array_ = format.new_array(records);
         made_ = array_ != nullptr;
     }
-    return array_ == nullptr ? nullptr : reinterpret_cast<std::byte*>(array_proxy(array_)->data);
+    if (array_ == nullptr) return nullptr;
+    if (records < array_proxy(array_)->dimensions[0] && (part_ == nullptr || part_records_ != records)) {
+        Py_XSETREF(part_, PySequence_GetSlice(array_, 0, records));
+        part_records_ = records;
+        if (part_ == nullptr) return nullptr;
+    }
+    return reinterpret_cast<std::byte*>(array_proxy(array_)->data);
 }
 
 PyObject* BatchTarget::result(const RingFormat& format, std::int64_t taken) {
     if (array_ == nullptr) return format.new_array(0);
+    if (part_ != nullptr && taken == part_records_) return Py_NewRef(part_);
     if (taken == array_proxy(array_)->dimensions[0]) return Py_NewRef(array_);
     return PySequence_GetSlice(array_, 0, taken);
 }

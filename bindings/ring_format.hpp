@@ -102,21 +102,27 @@ class BatchTarget {
     BatchTarget() = default;
     BatchTarget(const BatchTarget&) = delete;
     BatchTarget& operator=(const BatchTarget&) = delete;
-    ~BatchTarget() { Py_XDECREF(array_); }
+    ~BatchTarget() {
+        Py_XDECREF(part_);
+        Py_XDECREF(array_);
+    }
 
     // `max_records` and `out` as the caller gave them, nullptr or None when not; `most` when neither is given.
     bool read(const RingFormat& format, PyObject* max_records, PyObject* out, std::int64_t most);
     std::int64_t max() const { return max_; }
 
-    // Where `records` (<= max()) can be written; nullptr with an exception set when memory runs out. May be called
-    // again when fewer were there than it looked like.
+    // Where `records` (<= max()) can be written, after which result() cannot fail; nullptr with an exception set when
+    // memory runs out. May be called again when fewer were there than it looked like.
     std::byte* reserve(const RingFormat& format, std::int64_t records);
 
-    // The array of the first `taken` records: a new reference.
+    // The array of the first `taken` records: a new reference. Only when somebody took some of those that were reserved
+    // for, or none, is anything made here.
     PyObject* result(const RingFormat& format, std::int64_t taken);
 
   private:
     PyObject* array_ = nullptr;
+    PyObject* part_ = nullptr;  // of the array, when less is reserved than it has
+    std::int64_t part_records_ = 0;
     bool made_ = false;  // the array is not the caller's
     std::int64_t max_ = 0;
 };

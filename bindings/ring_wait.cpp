@@ -24,7 +24,7 @@ bool Patience::read(PyObject* timeout_s, bool forever_by_default) {
     }
     seconds_ = PyFloat_AsDouble(timeout_s);
     const bool number = PyErr_Occurred() == nullptr;
-    if (!number) PyErr_Clear();
+    if (!number && !clear_refusal()) return false;
     if (!number || !(seconds_ >= 0)) {
         raise("ConfigError", "timeout_s must be None or a number of seconds >= 0, got %R", timeout_s);
         return false;

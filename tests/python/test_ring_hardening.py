@@ -322,3 +322,66 @@ def test_an_interrupt_while_attaching_stays_one(name: str, monkeypatch: pytest.M
         with pytest.raises(KeyboardInterrupt):
             SpscRing.attach(name)
         monkeypatch.undo()
+
+
+class Interrupts:
+    """A number that the user interrupts while it is asked for."""
+
+    def __float__(self) -> float:
+        raise KeyboardInterrupt
+
+    __index__ = __float__  # type: ignore[assignment]
+
+
+def test_an_interrupt_while_an_argument_is_read_stays_one() -> None:
+    ring, frames, argument = SpscRing(np.int64, 4), ByteRing(64), Interrupts()
+    calls: list[Callable[[], Any]] = [
+        lambda: ring.pop(timeout_s=argument),
+        lambda: ring.pop_many(argument),
+        lambda: frames.pop_many(argument),
+        lambda: ring.claim(argument),
+        lambda: SpscRing(np.int64, argument),  # type: ignore[arg-type]
+    ]
+    for call in calls:
+        with pytest.raises(KeyboardInterrupt):
+            call()
+
+
+def readers_of(kind: Any) -> tuple[Any, Any, list[Callable[[], Any]]]:
+    """A ring, who reads it, and every way to."""
+    rows = np.dtype([("a", "<i8")])
+    out = np.zeros(8, rows)
+    if kind is BroadcastRing:
+        feed = BroadcastRing(rows, 8)
+        reader = feed.subscribe("reader")
+        return feed.try_publish, reader, [reader.try_pop, reader.pop, reader.poll, lambda: reader.poll(out=out)]
+    ring = ByteRing(256) if kind is ByteRing else kind(rows, 8)
+    ways = [ring.try_pop, ring.pop, ring.pop_many]
+    return ring.try_push, ring, [*ways, lambda: ring.pop_many(out=out)] if kind is not ByteRing else ways
+
+
+@pytest.mark.parametrize("kind", [SpscRing, MpscRing, ByteRing, BroadcastRing])
+def test_what_memory_was_missing_for_stays_in_the_ring(kind: Any) -> None:
+    no_memory = pytest.importorskip("_testcapi")
+    push, reader, ways = readers_of(kind)
+    failures = 0
+    for way in ways:
+        for allocation in range(12):
+            for _ in range(3):
+                push(b"a record")
+            before = reader.received if kind is BroadcastRing else reader.popped
+            failed = False
+            no_memory.set_nomemory(allocation, allocation + 1)
+            try:
+                got = way()
+            except MemoryError:
+                failed = True
+            finally:
+                no_memory.remove_mem_hooks()
+            after = reader.received if kind is BroadcastRing else reader.popped
+            count = 0 if failed else len(got) if isinstance(got, (np.ndarray, list)) else 1
+            assert after - before == count
+            failures += failed
+            while reader.try_pop() is not None:
+                pass
+    assert failures > 0
