@@ -49,8 +49,8 @@ struct ByteControl {
 // at a time, the producer; front(), pop_front() and try_pop() one thread at a time, the consumer; was_*() and the
 // counters any thread. Use it for what has no fixed layout; records of one layout are cheaper in SpscRing. A frame
 // takes its bytes, rounded up to eight, and eight more; none may be larger than about half of the ring, so that each
-// fits wherever it begins. Progress: wait-free, both sides; O(bytes). After a death the counts, not the frames, may be
-// behind by one.
+// fits wherever it begins. Progress: wait-free, both sides; O(bytes). A death between a push or pop and its note of it
+// leaves the count, not the frames, behind by one.
 template <class Memory = HardwareMemory>
 class ByteRing {
   public:
@@ -96,6 +96,9 @@ class ByteRing {
     // Whether a frame of so many bytes fits now; once it does, it goes on to.
     bool has_room(std::size_t bytes) noexcept { return fits(frames_.taken_by(control_->producer.next, bytes)); }
 
+    // Where the next frame will go.
+    Sequence next_to_push() const noexcept { return control_->producer.next; }
+
     // Takes the role over from a producer that is gone, wherever it was: goes on after the last frame that is complete.
     // The hand-over (the role's lock) has to order what the last one did before this. Throws base::InvariantError as
     // front() does.
@@ -139,6 +142,7 @@ class ByteRing {
         Memory::kill_point("pop: given back");
         own.next = next;
         own.popped.store(++own.count, std::memory_order_relaxed);  // [Y5 relaxed] for others to show
+        Memory::kill_point("pop: counted");
         if (next - own.shown >= capacity() / 8) show();
     }
 
@@ -209,7 +213,8 @@ class ByteRing {
         auto& own = control_->producer;
         own.next = next;
         own.count = frames;
-        own.written.store(next, std::memory_order_relaxed);   // [Y5 relaxed] for others to show
+        own.written.store(next, std::memory_order_relaxed);  // [Y5 relaxed] for others to show
+        Memory::kill_point("push: position noted");
         own.pushed.store(frames, std::memory_order_relaxed);  // [Y5 relaxed] for others to show
     }
 
