@@ -147,23 +147,6 @@ def test_waiting_ends_with_room_a_frame_or_the_deadline() -> None:
     assert got == [frame_of(number)[:24] for number in range(400)]
 
 
-def test_a_push_wakes_who_sleeps_at_once() -> None:
-    """Each sleeps before every frame; a wake-up that is lost shows as a pop that took as long as a sleep may."""
-    there, back = ByteRing(64, wait="block"), ByteRing(64, wait="block")
-    echo = threading.Thread(target=lambda: [back.push(there.pop(PATIENCE_S), PATIENCE_S) for _ in range(200)])
-    echo.start()
-    slow = 0
-    for number in range(200):
-        there.push(number.to_bytes(2, "little"))
-        try:
-            assert back.pop(0.045) == number.to_bytes(2, "little")
-        except DeadlineError:  # this machine, or a wake-up that did not come
-            slow += 1
-            assert back.pop(PATIENCE_S) == number.to_bytes(2, "little")
-    echo.join()
-    assert slow < 100
-
-
 def test_a_closed_ring_refuses() -> None:
     with ByteRing(64) as ring:
         assert (ring.closed, ring.role, ring.name, ring.wait) == (False, "both", None, "adaptive")
