@@ -36,13 +36,14 @@ inline RingObject* as_ring(PyObject* self) {
 // what the object's type makes.
 template <class End>
 End* pushing(PyObject* self) {
-    // [P1 relaxed] closed under the interpreter's lock, or by a thread that the caller has to order himself against;
+    // [R1 relaxed] closed under the interpreter's lock, or by a thread that the caller has to order himself against;
     // the memory behind it stays until the object goes
     return static_cast<End*>(as_ring(self)->pushing.load(std::memory_order_relaxed));
 }
 template <class End>
 End* popping(PyObject* self) {
-    return static_cast<End*>(as_ring(self)->popping.load(std::memory_order_relaxed));  // [P1 relaxed] as above
+    // [R1 relaxed] for the reason in pushing()
+    return static_cast<End*>(as_ring(self)->popping.load(std::memory_order_relaxed));
 }
 
 // Made with the interpreter's lock held, and used with it, but for what waits. Derived classes add the views of the
@@ -66,7 +67,7 @@ class RingEnd {
 
     // Of a ring that drops what does not fit; also read by the other side.
     void count_dropped(std::int64_t records) const noexcept {
-        header->dropped.fetch_add(records, std::memory_order_relaxed);  // [P3 relaxed] a count to show
+        header->dropped.fetch_add(records, std::memory_order_relaxed);  // [R2 relaxed] a count to show
     }
 
     // ---- life
@@ -130,7 +131,7 @@ class RingEnd {
     friend struct SharedEnds;
 
     void notify_at(WakePoint& point, const std::atomic<std::uint32_t>& sleepers) const noexcept {
-        // [P4 relaxed] set when an end is taken; who has just done that does not sleep long the first time
+        // [R3 relaxed] set when an end is taken; who has just done that does not sleep long the first time
         // (ring_wait.hpp)
         if (waiting.shared && sleepers.load(std::memory_order_relaxed) == 0) return;
         notify(point, waiting.shared);

@@ -91,8 +91,8 @@ class BroadcastPlaces {
             meet(place);
             // [B9 relaxed] the meeting has made every publication before the producer's last look visible.
             start = control_->cursor.published.load(std::memory_order_relaxed);
-            // [B2 release] pairs with [B2 acquire] in slowest(): carries on what [B5 acquire] received. [B7 relaxed] a
-            // failed try is repeated.
+            // [B13 release] pairs with [B13 acquire] in slowest(): carries on what [B5 acquire] received. [B7 relaxed]
+            // a failed try is repeated.
             if (mine.consumed.compare_exchange_strong(shown, start, std::memory_order_release,
                                                       std::memory_order_relaxed))
                 break;
@@ -100,7 +100,7 @@ class BroadcastPlaces {
             // seeing us put out, so we have to meet it again.
             control_->counters.evicted.fetch_add(-1, std::memory_order_relaxed);  // [B6 relaxed] a count to show
             shown = start;
-            // [B2 release] pairs with [B2 acquire] in slowest(): as above
+            // [B13 release] pairs with [B13 acquire] in slowest(): as above
             mine.consumed.store(shown, std::memory_order_release);
         }
         mine.joined_at.store(start, std::memory_order_relaxed);  // [B10 relaxed] the state below publishes it
@@ -158,8 +158,8 @@ class BroadcastPlaces {
         const std::int64_t held = std::min(control_->counters.roster.fetch_add(0, std::memory_order_acq_rel), kPlaces);
         Sequence gate = cursor;
         for (std::int64_t place = 0; place < held; ++place) {
-            // [B2 acquire] pairs with [B2 release] in join(), vacate() and the subscribers' give_back(): the subscriber
-            // is done with every slot below it.
+            // [B2 acquire] pairs with [B2 release] in vacate() and the subscribers' give_back(), and [B13 acquire] with
+            // [B13 release] in join(): the subscriber, and who held its place before, is done with every slot below it.
             const Sequence position = control_->places[place].consumed.load(std::memory_order_acquire);
             gate = std::min(gate, visit(place, position));
         }
