@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from ring_processes import PATIENCE_S, Proof, Script, files_of, forked, kill, new_name
 
-from fastmas.errors import ConfigError, PeerDeadError
+from fastmas.errors import ConfigError, EvictedError, PeerDeadError
 from fastmas.ring import BroadcastRing, ByteRing, MpmcRing, MpscRing, SpscRing
 
 SOON_S = 10.0  # for what must be told within a second
@@ -86,6 +86,26 @@ def test_a_position_that_makes_no_sense_stays_within_the_ring(name: str) -> None
         assert len(into.pop_many(max_records=100_000)) == 8
         in_a_child(damage(384))  # what was consumed
         assert out.push_many(rows) == 8
+
+
+def test_a_subscriber_whose_position_was_changed_is_out(name: str) -> None:
+    with BroadcastRing.create(name, np.int64, 8, overflow="evict") as feed:
+        reader = feed.subscribe("reader")
+        feed.publish_many(np.arange(3))
+        (file,) = files_of(name)
+        position = file.stat().st_size - 8 * 8 - 64 * 128
+
+        def damage() -> None:
+            with open(file, "r+b") as bytes_of_it:
+                bytes_of_it.seek(position)
+                assert bytes_of_it.read(8) == bytes(8)
+                bytes_of_it.seek(position)
+                bytes_of_it.write((1).to_bytes(8, "little"))
+
+        in_a_child(damage)
+        for read in (reader.try_pop, reader.pop, reader.poll):
+            with pytest.raises(EvictedError, match="subscriber 'reader' was put out"):
+                read()
 
 
 def test_a_ring_whose_slots_are_too_large_is_refused(name: str) -> None:
