@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
-from ring_processes import kill_rounds
+from ring_processes import SANITIZED, kill_rounds
 
 from fastmas.errors import ConfigError, PeerDeadError, RingBusyError, RingGoneError
 from fastmas.records import Record, i64, u64
@@ -26,6 +26,7 @@ from fastmas.ring import MpmcRing, MpscRing
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="shared memory is POSIX")
 KINDS = [MpscRing, MpmcRing]
 PATIENCE_S = 60.0  # far more than anything here takes
+IN_THE_MIDDLE = 0 if SANITIZED else 3  # so many kills must have been amid a record; a sanitizer makes those rare
 _numbers = itertools.count()
 
 
@@ -287,7 +288,7 @@ def test_producers_are_killed_and_the_others_go_on(name: str, kind: Any, seed: i
         ledger = Ledger()
         children = {run: Child(push_for_ever(kind, name, run)) for run in range(at_once)}
         for run in itertools.count(at_once):
-            if run >= at_once + (rounds if ring.skipped >= 3 else 50 * rounds):
+            if run >= at_once + (rounds if ring.skipped >= IN_THE_MIDDLE else 3200):
                 break
             wanted = ring.popped + rng.randrange(60)
             while ring.popped < wanted or ledger.next[run - 1] == 0:
@@ -306,7 +307,7 @@ def test_producers_are_killed_and_the_others_go_on(name: str, kind: Any, seed: i
                 ledger.take(ring)
         received = sum(ledger.next.values())
         assert (ring.pushed, ring.popped, ring.was_size, ring.lost) == (received, received, 0, 0)
-        assert 3 <= ring.skipped <= run
+        assert IN_THE_MIDDLE <= ring.skipped <= run
         assert (ring.peer_state, ring.dead_peers > 0) == ("dead", True)
 
 
@@ -328,7 +329,7 @@ def test_consumers_are_killed_and_nothing_comes_twice(name: str) -> None:
     with MpmcRing.create(name, LARGE, 8) as ring:
         children = [consumer() for _ in range(at_once)]
         kills = 0
-        while kills < (rounds if ring.lost >= 3 else 30 * rounds):
+        while kills < (rounds if ring.lost >= IN_THE_MIDDLE else 3200):
             kills += 1
             for _ in range(rng.randrange(1, 12)):
                 push(ring, rng.randint(1, 6))
@@ -357,7 +358,7 @@ def test_consumers_are_killed_and_nothing_comes_twice(name: str) -> None:
         kills += at_once
         # Of each that was killed: one batch, taken or returned and not yet written down.
         assert sequence - most * kills <= len(everything) <= ring.popped
-        assert 3 <= ring.lost <= kills
+        assert IN_THE_MIDDLE <= ring.lost <= kills
 
 
 @pytest.mark.parametrize("kind", KINDS)
