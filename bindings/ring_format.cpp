@@ -50,17 +50,8 @@ bool check_dtype(const RingFormat& format, PyObject* dtype) {
 }
 
 // numpy's own way from bytes to a scalar that owns them, a structured one too: one call, where an array and an index
-// into it cost five times as much. Its place in the table of the C API is the same in numpy 1 and 2.
-using ScalarMaker = PyObject* (*)(void* bytes, PyObject* dtype, PyObject* base);
-ScalarMaker scalar_maker() {
-    static const ScalarMaker maker = [] {
-        constexpr std::size_t kPyArrayScalar = 60;
-        const py::object table = py::detail::import_numpy_core_submodule("multiarray").attr("_ARRAY_API");
-        return reinterpret_cast<ScalarMaker>(
-            static_cast<void**>(PyCapsule_GetPointer(table.ptr(), nullptr))[kPyArrayScalar]);
-    }();
-    return maker;
-}
+// into it cost five times as much.
+PyObject* (*make_scalar)(void* bytes, PyObject* dtype, PyObject* base) = nullptr;
 
 // Any contiguous buffer, as plain bytes.
 bool get_bytes(PyObject* object, Py_buffer* view) {
@@ -72,8 +63,16 @@ bool get_bytes(PyObject* object, Py_buffer* view) {
 
 }  // namespace
 
+void prepare_formats() {
+    constexpr std::size_t kPyArrayScalar = 60;  // in the table of numpy's C API, in numpy 1 and 2
+    const py::object table = py::detail::import_numpy_core_submodule("multiarray").attr("_ARRAY_API");
+    make_scalar = reinterpret_cast<decltype(make_scalar)>(
+        static_cast<void**>(PyCapsule_GetPointer(table.ptr(), nullptr))[kPyArrayScalar]);
+}
+
 RingFormat::RingFormat(RingFormat&& other) noexcept
     : record_type(std::exchange(other.record_type, nullptr)),
+      info(other.info),
       dtype(std::exchange(other.dtype, nullptr)),
       slot_bytes(other.slot_bytes) {}
 
@@ -85,9 +84,10 @@ RingFormat::~RingFormat() {
 bool RingFormat::read(PyObject* layout) {
     if (PyType_Check(layout)) {
         auto* type = reinterpret_cast<PyTypeObject*>(layout);
-        if (const RecordInfo* info = record_info(type); info != nullptr) {
+        if (record_info(type) != nullptr) {
             Py_INCREF(layout);
             record_type = type;
+            info = reinterpret_cast<RecordClass*>(type)->info;
             dtype = Py_NewRef(info->dtype);
             slot_bytes = info->size_bytes;
             return true;
@@ -126,7 +126,7 @@ bool RingFormat::read(PyObject* layout) {
 }
 
 PyObject* RingFormat::description() const {
-    if (record_type != nullptr) return PyUnicode_FromString(record_info(record_type)->name.c_str());
+    if (record_type != nullptr) return PyUnicode_FromString(info->name.c_str());
     return PyObject_Str(dtype);
 }
 
@@ -138,7 +138,7 @@ PyObject* RingFormat::new_array(std::int64_t records) const {
 }
 
 PyObject* RingFormat::to_numpy(const std::byte* slot) const {
-    return scalar_maker()(const_cast<std::byte*>(slot), dtype, nullptr);
+    return make_scalar(const_cast<std::byte*>(slot), dtype, nullptr);
 }
 
 bool RecordBytes::read_other(const RingFormat& format, PyObject* object) {
@@ -258,11 +258,17 @@ bool BatchTarget::read(const RingFormat& format, PyObject* max_records, PyObject
     return true;
 }
 
-std::byte* BatchTarget::reserve(const RingFormat& format, std::int64_t records) {
+std::byte* BatchTarget::reserve(const RingFormat& format, std::int64_t records, bool exact) {
+    Py_CLEAR(part_);
     if (made_ && array_proxy(array_)->dimensions[0] < records) Py_CLEAR(array_);
     if (array_ == nullptr) {
         array_ = format.new_array(records);
         made_ = array_ != nullptr;
+    }
+    // Had before anything is taken: a view that is not to be had afterwards would cost the caller the count.
+    if (!made_ && array_ != nullptr && (records < array_proxy(array_)->dimensions[0] || !exact)) {
+        part_ = PySequence_GetSlice(array_, 0, records);
+        if (part_ == nullptr) return nullptr;
     }
     return array_ == nullptr ? nullptr : reinterpret_cast<std::byte*>(array_proxy(array_)->data);
 }
@@ -270,7 +276,15 @@ std::byte* BatchTarget::reserve(const RingFormat& format, std::int64_t records) 
 PyObject* BatchTarget::result(const RingFormat& format, std::int64_t taken) {
     if (array_ == nullptr) return format.new_array(0);
     if (taken == array_proxy(array_)->dimensions[0]) return Py_NewRef(array_);
-    return PySequence_GetSlice(array_, 0, taken);
+    if (part_ != nullptr) {
+        array_proxy(part_)->dimensions[0] = taken;
+        return std::exchange(part_, nullptr);
+    }
+    PyObject* first = PySequence_GetSlice(array_, 0, taken);
+    if (first != nullptr || !made_ || taken == 0) return first;
+    PyErr_Clear();  // nobody else knows the array
+    array_proxy(array_)->dimensions[0] = taken;
+    return Py_NewRef(array_);
 }
 
 }  // namespace fastmas::bindings

@@ -14,8 +14,12 @@
 
 namespace fastmas::bindings {
 
+// Once, when the module is made: finds what formats need of numpy. Throws as pybind11 does.
+void prepare_formats();
+
 struct RingFormat {
     PyTypeObject* record_type = nullptr;  // owned; nullptr for a ring of a plain dtype
+    RecordInfo* info = nullptr;           // of record_type
     PyObject* dtype = nullptr;            // owned
     std::int64_t slot_bytes = 0;
 
@@ -102,22 +106,26 @@ class BatchTarget {
     BatchTarget() = default;
     BatchTarget(const BatchTarget&) = delete;
     BatchTarget& operator=(const BatchTarget&) = delete;
-    ~BatchTarget() { Py_XDECREF(array_); }
+    ~BatchTarget() {
+        Py_XDECREF(array_);
+        Py_XDECREF(part_);
+    }
 
     // `max_records` and `out` as the caller gave them, nullptr or None when not; `most` when neither is given.
     bool read(const RingFormat& format, PyObject* max_records, PyObject* out, std::int64_t most);
     std::int64_t max() const { return max_; }
 
     // Where `records` (<= max()) can be written; nullptr with an exception set when memory runs out. May be called
-    // again when fewer were there than it looked like.
-    std::byte* reserve(const RingFormat& format, std::int64_t records);
+    // again when fewer were there than it looked like. `exact`: all of them will be written.
+    std::byte* reserve(const RingFormat& format, std::int64_t records, bool exact);
 
-    // The array of the first `taken` records: a new reference.
+    // The array of the first `taken` records: a new reference. Cannot fail once records were taken.
     PyObject* result(const RingFormat& format, std::int64_t taken);
 
   private:
     PyObject* array_ = nullptr;
-    bool made_ = false;  // the array is not the caller's
+    PyObject* part_ = nullptr;  // a view of the caller's array, where not all of it will be written
+    bool made_ = false;         // the array is not the caller's
     std::int64_t max_ = 0;
 };
 

@@ -43,11 +43,12 @@ bool PollPace::clock_says_so() noexcept {
     clock_gettime(CLOCK_MONOTONIC, &now);
 #endif
     const std::int64_t now_ns = std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-    stride_ = now_ns - read_ns_ < kPeriodNs ? kQuickStride : 1;
-    read_ns_ = now_ns;
-    failures_ = 0;
-    if (now_ns - looked_ns_ < kPeriodNs) return false;
-    looked_ns_ = now_ns;
+    constexpr auto kRelaxed = std::memory_order_relaxed;  // [P7 relaxed] as in due(): at worst a look more or less
+    stride_.store(now_ns - read_ns_.load(kRelaxed) < kPeriodNs ? kQuickStride : 1, kRelaxed);
+    read_ns_.store(now_ns, kRelaxed);
+    failures_.store(0, kRelaxed);
+    if (now_ns - looked_ns_.load(kRelaxed) < kPeriodNs) return false;
+    looked_ns_.store(now_ns, kRelaxed);
     return true;
 }
 
