@@ -117,12 +117,23 @@ struct Consumer {
         RecordInfo* const info = end.format.info;
         if (info == nullptr || info->free_head == nullptr || info->size_bytes > record_detail::kInlineBytes)
             [[unlikely]]
-            return try_pop_other(self, end);
+            return pop_object(self, end, front, slot);
         PyObject* const record = record_detail::revive_record(*info);
         record_detail::fill_short_record(*info, record, slot);
         if (!taken(front)) [[unlikely]]
             return try_pop_again(self, end, record);
         return end.notify_producers(record);
+    }
+    // Any other object of what front() showed.
+    template <class Front>
+    [[gnu::noinline]] static PyObject* pop_object(PyObject* self, End& end, Front& front, const std::byte* slot) {
+        const auto sequence = front.next_to_pop();
+        PyObject* const object = end.format.to_python(slot);
+        if (object == nullptr) return nullptr;
+        // As in pop_made().
+        if (popping<End>(self) == nullptr || front.next_to_pop() != sequence || !taken(front)) [[unlikely]]
+            return try_pop_again(self, end, object);
+        return end.notify_producers(object);
     }
     // What front() showed is popped, unless this end was put out meanwhile.
     template <class Front>
@@ -214,7 +225,7 @@ struct Consumer {
 
     [[gnu::noinline]] static PyObject* try_pop_again(PyObject* self, End& end, PyObject* record) {
         Py_DECREF(record);
-        return try_pop_other(self, end);
+        return popping<End>(self) == nullptr ? end.refuse(Side::consumer) : try_pop_other(self, end);
     }
 
     // The gate was closed: it may be that what was lent is back.

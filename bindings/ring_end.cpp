@@ -193,10 +193,10 @@ void RingEnd::raise_dead(Role role) const {
 PyObject* RingEnd::refuse(Side side) const {
     const bool produces = side == Side::producer;
     const std::string name = called();
-    if (state_ == State::forked)
+    if (state() == State::forked)
         return raise("ConfigError", "%s was opened before this process was forked off; attach to it here",
                      name.c_str());
-    if (state_ == State::closed)
+    if (state() == State::closed)
         return raise("ConfigError", "%s is closed; %s", name.c_str(),
                      shared() ? "attach to it or create it again" : "make another one");
     if (!holds(side)) {

@@ -95,8 +95,8 @@ class RingEnd {
     // Closes the gates, gives the role back, and has every waiter look again. The memory stays until the object goes:
     // calls that were interrupted by this one may still touch it.
     void close() noexcept;
-    bool open() const noexcept { return state_ == State::open; }
-    bool closed() const noexcept { return state_ == State::closed; }  // otherwise it is open, or inherited by a fork
+    bool open() const noexcept { return state() == State::open; }
+    bool closed() const noexcept { return state() == State::closed; }  // otherwise it is open, or inherited by a fork
 
     // For what has to be done as a whole where there is no interpreter's lock.
     LifeLock& life() const noexcept { return host_ != nullptr ? host_->life_ : life_; }
@@ -150,6 +150,8 @@ class RingEnd {
   private:
     enum class State : std::uint8_t { open, closed, forked };
     friend struct SharedEnds;
+    // [P1 relaxed] as of the gates, which say the same to who uses the ring; written under life()
+    State state() const noexcept { return state_.load(std::memory_order_relaxed); }
 
     bool nobody_waits_at(const WakePoint& point, const std::atomic<std::uint32_t>& sleepers) const noexcept {
         // [P4 relaxed] set when an end is taken; who has just done that does not sleep long the first time
@@ -169,7 +171,7 @@ class RingEnd {
     std::shared_ptr<RingMemory> memory_;
     std::optional<Role> role_;
     RingObject* object_ = nullptr;
-    State state_ = State::open;
+    std::atomic<State> state_{State::open};
     RingEnd* const host_;
     mutable LifeLock life_;
     bool lent_[2] = {false, false};

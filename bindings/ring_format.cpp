@@ -49,10 +49,6 @@ bool check_dtype(const RingFormat& format, PyObject* dtype) {
     return same_dtype(format.dtype, dtype) || refuse_dtype(format, dtype);
 }
 
-// numpy's own way from bytes to a scalar that owns them, a structured one too: one call, where an array and an index
-// into it cost five times as much.
-PyObject* (*make_scalar)(void* bytes, PyObject* dtype, PyObject* base) = nullptr;
-
 // Any contiguous buffer, as plain bytes.
 bool get_bytes(PyObject* object, Py_buffer* view) {
     if (PyObject_GetBuffer(object, view, PyBUF_SIMPLE) == 0) return true;
@@ -63,10 +59,15 @@ bool get_bytes(PyObject* object, Py_buffer* view) {
 
 }  // namespace
 
+Numpy numpy;
+
 void prepare_formats() {
+    static_assert(offsetof(Numpy::Row, bytes) == offsetof(py::detail::PyVoidScalarObject_Proxy, obval));
+    static_assert(offsetof(Numpy::Row, dtype) == offsetof(py::detail::PyVoidScalarObject_Proxy, descr));
+    numpy.void_type = npy_api::get().PyVoidArrType_Type_;
     constexpr std::size_t kPyArrayScalar = 60;  // in the table of numpy's C API, in numpy 1 and 2
     const py::object table = py::detail::import_numpy_core_submodule("multiarray").attr("_ARRAY_API");
-    make_scalar = reinterpret_cast<decltype(make_scalar)>(
+    numpy.make_scalar = reinterpret_cast<decltype(numpy.make_scalar)>(
         static_cast<void**>(PyCapsule_GetPointer(table.ptr(), nullptr))[kPyArrayScalar]);
 }
 
@@ -135,10 +136,6 @@ PyObject* RingFormat::new_array(std::int64_t records) const {
     const Py_intptr_t shape = records;
     Py_INCREF(dtype);  // the call takes it
     return api.PyArray_NewFromDescr_(api.PyArray_Type_, dtype, 1, &shape, nullptr, nullptr, 0, nullptr);
-}
-
-PyObject* RingFormat::to_numpy(const std::byte* slot) const {
-    return make_scalar(const_cast<std::byte*>(slot), dtype, nullptr);
 }
 
 bool RecordBytes::read_other(const RingFormat& format, PyObject* object) {

@@ -14,7 +14,21 @@
 
 namespace fastmas::bindings {
 
-// Once, when the module is made: finds what formats need of numpy. Throws as pybind11 does.
+// What hot calls need of numpy; set once, when the module is made.
+struct Numpy {
+    PyTypeObject* void_type = nullptr;  // of a row
+    // From bytes to a scalar that owns them, a structured one too: one call, where an array and an index into it cost
+    // five times as much.
+    PyObject* (*make_scalar)(void* bytes, PyObject* dtype, PyObject* base) = nullptr;
+
+    // What a row begins with, in numpy 1 and 2.
+    struct Row {
+        PyObject_VAR_HEAD char* bytes;
+        PyObject* dtype;
+    };
+};
+extern Numpy numpy;
+// Throws as pybind11 does.
 void prepare_formats();
 
 struct RingFormat {
@@ -36,14 +50,12 @@ struct RingFormat {
 
     // An owning object made of a slot's bytes: a Record, a numpy row or a numpy scalar. A new reference.
     PyObject* to_python(const std::byte* slot) const {
-        return record_type != nullptr ? record_from_bytes(record_type, slot) : to_numpy(slot);
+        return record_type != nullptr ? record_from_bytes(record_type, slot)
+                                      : numpy.make_scalar(const_cast<std::byte*>(slot), dtype, nullptr);
     }
 
     // A new array of the ring's dtype, its contents not set.
     PyObject* new_array(std::int64_t records) const;
-
-  private:
-    PyObject* to_numpy(const std::byte* slot) const;
 };
 
 // The bytes of one record that a caller handed in; keeps its buffer while it lives.
@@ -65,6 +77,13 @@ class RecordBytes {
         if (PyBytes_CheckExact(object) && PyBytes_GET_SIZE(object) == format.slot_bytes) {
             data_ = reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(object));
             return true;
+        }
+        if (Py_TYPE(object) == numpy.void_type) {
+            const auto* row = reinterpret_cast<const Numpy::Row*>(object);
+            if (row->dtype == format.dtype) {
+                data_ = reinterpret_cast<const std::byte*>(row->bytes);
+                return true;
+            }
         }
         return read_other(format, object);
     }
