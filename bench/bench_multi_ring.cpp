@@ -210,7 +210,7 @@ struct Load {
 };
 
 // What one consumer saw of each producer.
-struct Seen {
+struct alignas(128) Seen {
     std::array<std::uint64_t, kMost> next{};
     std::array<std::uint64_t, kMost> count{};
 
@@ -230,27 +230,29 @@ struct Seen {
 
 template <class Queue>
 double nanoseconds_a_message(const Load& load) {
-    auto queue = std::make_unique<Queue>();
+    const auto owner = std::make_unique<Queue>();
+    Queue* const queue = owner.get();
     const bool pinned = load.producers + load.consumers == 2;
     const std::uint64_t each = kMessages / load.producers;
-    std::atomic<std::size_t> ready{0};
-    std::atomic<std::uint64_t> popped{0};
-    std::vector<Seen> seen(load.consumers);
+    // What threads share lies on lines of its own; the rest they get by value.
+    alignas(128) std::atomic<std::size_t> ready{0};
+    alignas(128) std::atomic<std::uint64_t> popped{0};
+    alignas(128) std::vector<Seen> seen(load.consumers);
     std::vector<std::thread> threads;
     const auto all_ready = [&] {
         ready.fetch_add(1, std::memory_order_acq_rel);
         while (ready.load(std::memory_order_acquire) <= load.producers + load.consumers) std::this_thread::yield();
     };
     for (std::size_t c = 0; c < load.consumers; ++c)
-        threads.emplace_back([&, c] {
+        threads.emplace_back([&all_ready, &popped, queue, pinned, mine_of = &seen[c], c, size = load.batch] {
             if (pinned) pin(1);
-            std::vector<Message> batch(load.batch);
+            std::vector<Message> batch(size);
             Wait wait;
             all_ready();
             // Several consumers agree on the end through one counter, which they touch when they find the ring empty.
             for (std::uint64_t mine = 0; popped.load(std::memory_order_relaxed) < kMessages;) {
-                const auto got = queue->pop(c, batch.data(), load.batch);
-                for (std::uint64_t i = 0; i < got; ++i) seen[c].check(batch[i]);
+                const auto got = queue->pop(c, batch.data(), size);
+                for (std::uint64_t i = 0; i < got; ++i) mine_of->check(batch[i]);
                 mine += got;
                 if (got != 0 && mine != kMessages) {
                     wait.done();
@@ -261,16 +263,16 @@ double nanoseconds_a_message(const Load& load) {
             }
         });
     for (std::size_t p = 0; p < load.producers; ++p)
-        threads.emplace_back([&, p] {
+        threads.emplace_back([&all_ready, queue, pinned, p, each, size = load.batch] {
             if (pinned) pin(0);
-            std::vector<Message> batch(load.batch);
+            std::vector<Message> batch(size);
             Wait wait;
             all_ready();
-            for (std::uint64_t sequence = 0; sequence < each; sequence += load.batch) {
-                for (std::uint64_t i = 0; i < load.batch; ++i)
+            for (std::uint64_t sequence = 0; sequence < each; sequence += size) {
+                for (std::uint64_t i = 0; i < size; ++i)
                     batch[i] = {p, sequence + i, {0, 0, 0, 0, 0, sequence + i + p}};
-                for (std::uint64_t sent = 0; sent < load.batch;) {
-                    const auto taken = queue->push(p, batch.data() + sent, load.batch - sent);
+                for (std::uint64_t sent = 0; sent < size;) {
+                    const auto taken = queue->push(p, batch.data() + sent, size - sent);
                     sent += taken;
                     if (taken == 0)
                         wait();

@@ -56,12 +56,13 @@ PyObject* as_int(PyObject* object) {
     if (PyLong_CheckExact(object)) return Py_NewRef(object);
     if (!PyIndex_Check(object)) return nullptr;
     PyObject* value = PyNumber_Index(object);
-    if (value == nullptr) PyErr_Clear();
+    if (value == nullptr) clear_refusal();
     return value;
 }
 
 bool refuse(const char* what, const char* low, const char* high, PyObject* object) {
-    raise("ConfigError", "%s must be an integer from %s to %s, got %R", what, low, high, object);
+    if (PyErr_Occurred() == nullptr)
+        raise("ConfigError", "%s must be an integer from %s to %s, got %R", what, low, high, object);
     return false;
 }
 

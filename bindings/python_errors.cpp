@@ -91,6 +91,13 @@ PyObject* raise_from(const char* name, const char* format, ...) {
     return nullptr;
 }
 
+bool clear_refusal() noexcept {
+    if (PyErr_Occurred() == nullptr) return true;
+    if (PyErr_ExceptionMatches(PyExc_Exception) == 0 || PyErr_ExceptionMatches(PyExc_MemoryError) != 0) return false;
+    PyErr_Clear();
+    return true;
+}
+
 PyObject* raise_current_exception() noexcept {
     try {
         throw;

@@ -16,6 +16,10 @@ PyObject* raise(const char* name, const char* format, ...);
 // becomes its cause.
 PyObject* raise_from(const char* name, const char* format, ...);
 
+// After asking an object for something: clears the exception that says that it will not do. One that says something
+// else stays (an interrupt, no memory): false.
+bool clear_refusal() noexcept;
+
 // Inside `catch (...)`: sets the Python exception that stands for the C++ one in flight. Always returns nullptr.
 PyObject* raise_current_exception() noexcept;
 

@@ -17,7 +17,7 @@ static_assert(Word::is_always_lock_free, "a lock of one process means nothing to
 
 // Both sides keep their core and the GIL; a signal ends the wait, so a dead peer holds nobody for good.
 void await_value(const Word& word, std::int64_t wanted) {
-    // [F1 acquire] pairs with [F1 release] in ask() and answer(): what the peer did before its turn is seen
+    // [T1 acquire] pairs with [T1 release] in ask() and answer(): what the peer did before its turn is seen
     for (std::uint32_t turns = 1; word.load(std::memory_order_acquire) != wanted; ++turns) {
         if (turns % 4096 == 0) std::this_thread::yield();  // the peer may be waiting for this very core
         if (turns % (1U << 20U) == 0 && PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -39,11 +39,11 @@ void ask(const py::buffer& line, const py::buffer& out_ns) {
     const py::buffer_info held = line.request(true), out = out_ns.request(true);
     if (out.itemsize != 8) throw py::value_error("out_ns must have items of 8 bytes");
     const Word word = word_of(held);
-    // [F2 relaxed] nobody writes now: the peer waits for the first turn
+    // [T2 relaxed] nobody writes now: the peer waits for the first turn
     std::int64_t turn = word.load(std::memory_order_relaxed);
     for (std::int64_t& took : std::span(static_cast<std::int64_t*>(out.ptr), static_cast<std::size_t>(out.size))) {
         const auto start = Clock::now();
-        word.store(turn + 1, std::memory_order_release);  // [F1 release] pairs with [F1 acquire] in await_value()
+        word.store(turn + 1, std::memory_order_release);  // [T1 release] pairs with [T1 acquire] in await_value()
         await_value(word, turn += 2);
         took = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
     }
@@ -55,7 +55,7 @@ void answer(const py::buffer& line, std::int64_t turn, std::int64_t trips) {
     const Word word = word_of(held);
     for (const std::int64_t last = turn + 2 * trips; turn < last;) {
         await_value(word, turn + 1);
-        word.store(turn += 2, std::memory_order_release);  // [F1 release] pairs with [F1 acquire] in await_value()
+        word.store(turn += 2, std::memory_order_release);  // [T1 release] pairs with [T1 acquire] in await_value()
     }
 }
 

@@ -30,9 +30,11 @@ const char* name_of(ringbuffer::RoleState state);
 // dtype and capacity checked, and put into `spec` with the shape; false with ConfigError set. May throw ConfigError.
 bool read_shape(PyObject* dtype, PyObject* capacity, RingFormat* format, ringbuffer::RegionSpec* spec);
 
-// The memory of a ring of `spec`, formatted as a `Ring`: in process when `name` is nullptr. Throws as Segment::create.
+// The memory of a ring of `spec`, formatted as a `Ring`: in process when `name` is nullptr. Throws as RegionSpec::check
+// and Segment::create.
 template <class Ring>
 std::shared_ptr<RingMemory> make_memory(const std::string* name, const ringbuffer::RegionSpec& spec) {
+    spec.check();
     const auto format = [&](std::byte* body) { Ring::format(body, spec.shape); };
     if (name == nullptr) return RingMemory::in_process(spec, Ring::body_bytes(spec.shape), format);
     return RingMemory::create(*name, spec, format);

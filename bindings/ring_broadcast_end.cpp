@@ -1,11 +1,11 @@
 // What stands behind the objects of a broadcast ring: taking places over, and looking after who died.
-#include <pybind11/pybind11.h>
 #include <time.h>
 
 #include "base/errors.hpp"
 #include "python_errors.hpp"
 #include "ring_broadcast.hpp"
 #include "ringbuffer/segment.hpp"
+#include "without_lock.hpp"
 
 namespace fastmas::bindings {
 
@@ -134,6 +134,7 @@ SubscriberEnd::SubscriberEnd(RingFormat&& held, BroadcastEnd& ring, std::string_
         enter(ring.evicting_, evicting_);
     else
         enter(ring.overwriting_, overwriting_);
+    if (!waiting.peer_needs_no_lock()) gated_.never_rest();
     ring.subscribers.push_back(this);
 }
 
@@ -155,7 +156,7 @@ void SubscriberEnd::take_place(std::string_view holder_name) {
             if (attempt == kTries) throw;
         }
         ring_.put_out_the_dead(false);
-        const pybind11::gil_scoped_release unlocked;
+        const WithoutLock unlocked;
         const timespec while_{0, 1'000'000};
         nanosleep(&while_, nullptr);
     }

@@ -13,7 +13,6 @@ using ringbuffer::RegionSpec;
 using ringbuffer::RingKind;
 
 std::shared_ptr<RingMemory> memory_of(const std::string* name, const RegionSpec& spec) {
-    spec.check();
     if (spec.overflow == Overflow::evict) return make_memory<BroadcastEnd::Evicting>(name, spec);
     if (spec.overflow == Overflow::overwrite_oldest) return make_memory<BroadcastEnd::Overwriting>(name, spec);
     return make_memory<BroadcastEnd::Gated>(name, spec);
@@ -107,7 +106,7 @@ PyObject* broadcast_attach(PyObject* type, PyObject* const* args, Py_ssize_t nar
     try {
         RingFormat format;
         auto memory = RingMemory::attach(name, RingKind::broadcast);
-        if (!format_from_text(memory->spec().dtype, "ring '" + name + "'", given[2], &format)) return nullptr;
+        if (!format_from_text(memory->spec(), "ring '" + name + "'", given[2], &format)) return nullptr;
         return new_ring(type, std::make_unique<BroadcastEnd>(std::move(format), std::move(memory), strategy),
                         publishes);
     } catch (...) {

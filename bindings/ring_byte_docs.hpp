@@ -5,7 +5,7 @@
 namespace fastmas::bindings::docs {
 
 inline constexpr const char* kByteRing =
-    R"(ByteRing(capacity_bytes, *, wait='adaptive')
+    R"(ByteRing(capacity_bytes, *, wait='adaptive', overflow='refuse')
 --
 
 A ring between one producer and one consumer for frames of any size.
@@ -23,6 +23,9 @@ capacity_bytes : int
     large as the ring: see `max_frame_bytes`.
 wait : {'adaptive', 'spin', 'yield', 'block'}
     What calls do that have to wait: turn on the spot, turn and offer the core, sleep, or the three in that order.
+overflow : {'refuse', 'drop_newest'}
+    What a full ring does with the next frame: leave it to the producer, who is told; or drop it and count it in
+    `dropped`: then nothing waits for room.
 
 Raises
 ------
@@ -195,7 +198,7 @@ b'hello'
 )";
 
 inline constexpr const char* kByteCreate =
-    R"(create($type, /, name, capacity_bytes, *, role='producer', wait='adaptive')
+    R"(create($type, /, name, capacity_bytes, *, role='producer', wait='adaptive', overflow='refuse')
 --
 
 Make a ring in shared memory, for one process at each end.
@@ -204,7 +207,7 @@ Parameters
 ----------
 name : str
     Begins with a slash, as in ``shm_open``; then letters, digits, ``.``, ``_`` and ``-``.
-capacity_bytes, wait
+capacity_bytes, wait, overflow
     As for `ByteRing` itself.
 role : {'producer', 'consumer'}
     Which end this object is.

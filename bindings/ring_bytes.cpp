@@ -25,7 +25,11 @@ class ByteEnd final : public RingEnd {
     static constexpr Role kConsumer = Role::consumer(0);
 
     ByteEnd(std::shared_ptr<RingMemory> owned, WaitStrategy strategy)
-        : RingEnd(RingFormat(), std::move(owned), strategy), ring(memory()->body(), memory()->spec().shape) {}
+        : RingEnd(RingFormat(), std::move(owned), strategy),
+          ring(memory()->body(), memory()->spec().shape),
+          drops(memory()->spec().overflow == ringbuffer::Overflow::drop_newest) {
+        if (!waiting.peer_needs_no_lock()) ring.never_rest();
+    }
 
     // Takes the role: frames go on where the last holder left or lost it.
     void take_over(Role role) {
@@ -36,6 +40,7 @@ class ByteEnd final : public RingEnd {
     }
 
     Ring ring;
+    const bool drops;  // what does not fit is dropped and counted
 };
 
 ByteEnd& end_of(PyObject* self) {
@@ -55,8 +60,7 @@ class Buffer {
     bool read(PyObject* object, int flags, const char* rule) {
         if (PyObject_GetBuffer(object, &view_, flags) == 0) return true;
         view_.obj = nullptr;
-        PyErr_Clear();
-        raise("ConfigError", "%s, got %R", rule, reinterpret_cast<PyObject*>(Py_TYPE(object)));
+        if (clear_refusal()) raise("ConfigError", "%s, got %R", rule, reinterpret_cast<PyObject*>(Py_TYPE(object)));
         return false;
     }
     std::byte* data() const { return static_cast<std::byte*>(view_.buf); }
@@ -82,12 +86,15 @@ PyObject* repr(PyObject* self) {
 }
 
 // Makes the object in process, or as `side` of the segment `name`. May throw.
-PyObject* make(PyTypeObject* type, const std::string* name, PyObject* capacity, PyObject* strategy, Side side) {
+PyObject* make(PyTypeObject* type, const std::string* name, PyObject* capacity, PyObject* strategy, PyObject* overflow,
+               Side side) {
     RegionSpec spec;
     spec.kind = RingKind::bytes;
     std::int64_t bytes = 0;
     WaitStrategy wait = WaitStrategy::adaptive;
-    if (!to_i64(capacity, "capacity_bytes", &bytes) || !read_wait(strategy, &wait)) return nullptr;
+    if (!to_i64(capacity, "capacity_bytes", &bytes) || !read_wait(strategy, &wait) ||
+        !read_overflow(overflow, &spec.overflow))
+        return nullptr;
     spec.shape = Ring::shape(bytes);
     auto end = std::make_unique<ByteEnd>(make_memory<Ring>(name, spec), wait);
     if (name != nullptr) end->take_over(side == Side::producer ? ByteEnd::kProducer : ByteEnd::kConsumer);
@@ -95,28 +102,28 @@ PyObject* make(PyTypeObject* type, const std::string* name, PyObject* capacity, 
 }
 
 PyObject* construct(PyTypeObject* type, PyObject* args, PyObject* kwargs) {
-    static const char* const names[] = {"capacity_bytes", "wait"};
-    static const Parameters parameters{"ByteRing", names, 2, 1, 1};
-    PyObject* given[2];
+    static const char* const names[] = {"capacity_bytes", "wait", "overflow"};
+    static const Parameters parameters{"ByteRing", names, 3, 1, 1};
+    PyObject* given[3];
     if (!match_arguments(parameters, args, kwargs, given)) return nullptr;
     try {
-        return make(type, nullptr, given[0], given[1], Side::producer);
+        return make(type, nullptr, given[0], given[1], given[2], Side::producer);
     } catch (...) {
         return raise_current_exception();
     }
 }
 
 PyObject* create(PyObject* type, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
-    static const char* const names[] = {"name", "capacity_bytes", "role", "wait"};
-    static const Parameters parameters{"create", names, 4, 2, 2};
-    PyObject* given[4];
+    static const char* const names[] = {"name", "capacity_bytes", "role", "wait", "overflow"};
+    static const Parameters parameters{"create", names, 5, 2, 2};
+    PyObject* given[5];
     std::string name;
     Side side = Side::producer;
     if (!match_arguments(parameters, args, nargs, kwnames, given) || !read_name(given[0], &name) ||
         !read_side(given[2], &side))
         return nullptr;
     try {
-        return make(reinterpret_cast<PyTypeObject*>(type), &name, given[1], given[3], side);
+        return make(reinterpret_cast<PyTypeObject*>(type), &name, given[1], given[3], given[4], side);
     } catch (...) {
         return raise_current_exception();
     }
@@ -155,6 +162,19 @@ Attempt push_frame(ByteEnd& end, const Buffer& frame) {
     return Attempt::done;
 }
 
+// A frame that found no room: again, unless nobody is left who could make some.
+Attempt not_pushed(ByteEnd& end, const Buffer& frame) {
+    const OnePeer consumer{end, ByteEnd::kConsumer};
+    if (end.look_is_due() && consumer.lost()) {
+        const Attempt last = push_frame(end, frame);  // the last thing it did may have been to make room
+        if (last != Attempt::again) return last;
+        consumer.raise();
+        return Attempt::error;
+    }
+    if (end.drops) end.count_dropped(1);
+    return Attempt::again;
+}
+
 PyObject* try_push(PyObject* self, PyObject* object) {
     if (pushing<ByteEnd>(self) == nullptr) [[unlikely]]
         return as_ring(self)->end->refuse(Side::producer);
@@ -165,13 +185,7 @@ PyObject* try_push(PyObject* self, PyObject* object) {
     if (end == nullptr) [[unlikely]]
         return as_ring(self)->end->refuse(Side::producer);
     Attempt outcome = push_frame(*end, frame);
-    if (outcome == Attempt::again && end->look_is_due()) {
-        const OnePeer consumer{*end, ByteEnd::kConsumer};
-        if (consumer.lost() && (outcome = push_frame(*end, frame)) == Attempt::again) {
-            consumer.raise();
-            return nullptr;
-        }
-    }
+    if (outcome == Attempt::again) outcome = not_pushed(*end, frame);
     return outcome == Attempt::error ? nullptr : PyBool_FromLong(outcome == Attempt::done);
 }
 
@@ -185,14 +199,15 @@ PyObject* push(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject
     if (!match_arguments(parameters, args, nargs, kwnames, given) || !read_frame(given[0], &frame) ||
         !patience.read(given[1], true))
         return nullptr;
-    const Attempt outcome = wait_for(
-        end.waiting, end.header->writable, patience,
+    Attempt outcome = wait_for(
+        end.waiting, end.header->writable, end.drops ? Patience() : patience,
         [&] {
             if (pushing<ByteEnd>(self) != nullptr) return push_frame(end, frame);
             as_ring(self)->end->refuse(Side::producer);
             return Attempt::error;
         },
         [&] { return !end.ring.was_full_for(frame.bytes()); }, OnePeer{end, ByteEnd::kConsumer});
+    if (outcome == Attempt::again && end.drops && (outcome = not_pushed(end, frame)) != Attempt::error) Py_RETURN_NONE;
     if (outcome == Attempt::error) return nullptr;
     if (outcome == Attempt::again)
         return raise("DeadlineError",
@@ -204,8 +219,10 @@ PyObject* push(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject
 
 // ---- consumer
 
-// The oldest frame, as new bytes: making them runs no Python code, so nothing comes between this and pop_front().
-Attempt front_frame(ByteEnd& end, PyObject** bytes) {
+// The oldest frame as new bytes, and off the ring once `keep(bytes)` has said that they are safe: then nothing can fail
+// any more. Neither runs Python code, so nothing comes in between.
+template <class Keep>
+Attempt pop_frame(ByteEnd& end, PyObject** bytes, Keep&& keep) {
     try {
         const auto frame = end.ring.front();
         if (frame.data == nullptr) return Attempt::again;
@@ -215,16 +232,13 @@ Attempt front_frame(ByteEnd& end, PyObject** bytes) {
         raise_current_exception();
         return Attempt::error;
     }
-    return *bytes == nullptr ? Attempt::error : Attempt::done;
+    if (*bytes == nullptr || !keep(*bytes)) return Attempt::error;
+    end.ring.pop_front();
+    end.notify_writable();
+    return Attempt::done;
 }
-
 Attempt pop_frame(ByteEnd& end, PyObject** bytes) {
-    const Attempt outcome = front_frame(end, bytes);
-    if (outcome == Attempt::done) {
-        end.ring.pop_front();
-        end.notify_writable();
-    }
-    return outcome;
+    return pop_frame(end, bytes, [](PyObject*) { return true; });
 }
 
 // One frame into a caller's buffer, which is held; an error when it is too small.
@@ -318,18 +332,14 @@ PyObject* pop_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
     const auto step = [&] {
         while (PyList_GET_SIZE(frames) < most) {
             PyObject* bytes = nullptr;
-            Attempt one = front_frame(end, &bytes);
-            if (one == Attempt::done) {
-                if (PyList_Append(frames, bytes) != 0) one = Attempt::error;
-                Py_DECREF(bytes);
-            }
+            const Attempt one =
+                pop_frame(end, &bytes, [&](PyObject* frame) { return PyList_Append(frames, frame) == 0; });
+            Py_XDECREF(bytes);
             if (one != Attempt::done) {
                 if (PyList_GET_SIZE(frames) == 0) return one;
                 PyErr_Clear();
                 return Attempt::done;
             }
-            end.ring.pop_front();
-            end.notify_writable();
         }
         return Attempt::done;
     };
@@ -376,6 +386,8 @@ PyMethodDef methods[] = {
 
 PyGetSetDef properties[] = {
     FASTMAS_END_PROPERTIES(kOnePeerDoc),
+    {"overflow", ring_get_overflow, nullptr, "What a full ring does with the next frame.", nullptr},
+    {"dropped", ring_get_dropped, nullptr, "How many frames were dropped because the ring was full.", nullptr},
     {"capacity_bytes", ring_get_capacity, nullptr, "How many bytes frames may take, each with eight more.", nullptr},
     {"max_frame_bytes", ring_get<ByteEnd, [](ByteEnd& end) { return end.ring.max_frame_bytes(); }>, nullptr,
      "The largest frame: about half of the ring.", nullptr},

@@ -98,7 +98,7 @@ PyObject* ring_get_overflow(PyObject* self, void*) {
     return PyUnicode_FromString(name_of(end_of(self).memory()->spec().overflow));
 }
 PyObject* ring_get_dropped(PyObject* self, void*) {
-    // [P3 relaxed] a count to show
+    // [R2 relaxed] a count to show
     return PyLong_FromLongLong(end_of(self).header->dropped.load(std::memory_order_relaxed));
 }
 

@@ -3,7 +3,6 @@
 #include <pybind11/numpy.h>
 
 #include "python_errors.hpp"
-#include "ringbuffer/region.hpp"
 
 namespace fastmas::bindings {
 namespace {
@@ -78,10 +77,18 @@ bool dtype_to_text(const RingFormat& format, std::string* text) {
     return false;
 }
 
-bool format_from_text(const std::string& text, const std::string& called, PyObject* wanted, RingFormat* format) {
+bool format_from_text(const ringbuffer::RegionSpec& spec, const std::string& called, PyObject* wanted,
+                      RingFormat* format) {
     try {
-        const py::object whole = py::module_::import("json").attr("loads")(py::str(text));
+        const py::object whole = py::module_::import("json").attr("loads")(py::str(spec.dtype));
         const py::dtype held = rebuilt(whole["dtype"]);
+        if (static_cast<std::size_t>(held.itemsize()) != spec.shape.slot_bytes) {
+            raise("ConfigError",
+                  "%s is damaged: its records have %zu bytes, its dtype %S has %zd; remove it (SpscRing.unlink, "
+                  "`fastmas rings clean`) and create it anew",
+                  called.c_str(), spec.shape.slot_bytes, held.ptr(), static_cast<Py_ssize_t>(held.itemsize()));
+            return false;
+        }
         const auto name = whole.contains("record") ? whole["record"].cast<std::string>() : std::string();
         if (wanted == nullptr || wanted == Py_None) {
             PyTypeObject* known = name.empty() ? nullptr : record_type_of_dtype(held.ptr(), name);
@@ -89,12 +96,16 @@ bool format_from_text(const std::string& text, const std::string& called, PyObje
         }
         if (!format->read(wanted)) return false;
         const std::string given = record_name(*format);
-        if (held.equal(py::handle(format->dtype)) && (name.empty() || given.empty() || name == given)) return true;
+        // By way of the text, which leaves out what does not matter (titles).
+        const py::dtype same = rebuilt(described(py::reinterpret_borrow<py::dtype>(format->dtype)));
+        if (held.equal(same) && (name.empty() || given.empty() || name == given)) return true;
         raise("ConfigError", "dtype mismatch: %s holds %s, got %s; attach with that dtype, or with none",
               called.c_str(), shown(name, held).c_str(),
               shown(given, py::reinterpret_borrow<py::dtype>(format->dtype)).c_str());
     } catch (...) {
         raise_current_exception();
+        if (PyErr_ExceptionMatches(PyExc_Exception) == 0 || PyErr_ExceptionMatches(PyExc_MemoryError) != 0)
+            return false;
         raise_from("ConfigError", "%s has a dtype that cannot be read: ", called.c_str());
     }
     return false;

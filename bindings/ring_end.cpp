@@ -75,7 +75,7 @@ void RingEnd::announce(Role role) noexcept {
     role_ = role;
     if (!waiting.sleeps()) return;
     auto& sleepers = role.side() == Side::consumer ? header->consumers_sleep : header->producers_sleep;
-    sleepers.store(1, std::memory_order_relaxed);  // [P4 relaxed] as in notify_at()
+    sleepers.store(1, std::memory_order_relaxed);  // [R3 relaxed] for the reason in notify_at()
 }
 
 bool RingEnd::holds(Side side) const noexcept {
@@ -93,8 +93,10 @@ void RingEnd::set_gates() noexcept {
     const auto gate = [&](Side side) {
         return open() && holds(side) && !lent_[static_cast<int>(side)] ? this : nullptr;
     };
-    object_->pushing.store(gate(Side::producer), std::memory_order_relaxed);  // [P1 relaxed] as in pushing()
-    object_->popping.store(gate(Side::consumer), std::memory_order_relaxed);  // [P1 relaxed] as in popping()
+    // [R1 relaxed] for the reason in pushing()
+    object_->pushing.store(gate(Side::producer), std::memory_order_relaxed);
+    // [R1 relaxed] for the reason in pushing()
+    object_->popping.store(gate(Side::consumer), std::memory_order_relaxed);
 }
 
 void RingEnd::leave() noexcept {
@@ -188,6 +190,13 @@ void RingEnd::raise_dead(Role role) const {
           "the %s of %s died: process %d ended without closing it; start another, which goes on where that one stopped",
           role.side() == Side::producer ? "producer" : "consumer", called().c_str(),
           static_cast<int>(memory_->segment()->pid_of(role)));
+}
+
+bool RingEnd::only_dead_after(std::int64_t pushed) {
+    PyObject* const dead = pushed > 0 ? error_class("PeerDeadError") : nullptr;
+    if (dead == nullptr || PyErr_ExceptionMatches(dead) == 0) return false;
+    PyErr_Clear();
+    return true;
 }
 
 PyObject* RingEnd::refuse(Side side) const {

@@ -37,13 +37,14 @@ inline RingObject* as_ring(PyObject* self) {
 // what the object's type makes.
 template <class End>
 End* pushing(PyObject* self) {
-    // [P1 relaxed] closed under the interpreter's lock, or by a thread that the caller has to order himself against;
+    // [R1 relaxed] closed under the interpreter's lock, or by a thread that the caller has to order himself against;
     // the memory behind it stays until the object goes
     return static_cast<End*>(as_ring(self)->pushing.load(std::memory_order_relaxed));
 }
 template <class End>
 End* popping(PyObject* self) {
-    return static_cast<End*>(as_ring(self)->popping.load(std::memory_order_relaxed));  // [P1 relaxed] as above
+    // [R1 relaxed] for the reason in pushing()
+    return static_cast<End*>(as_ring(self)->popping.load(std::memory_order_relaxed));
 }
 
 // Made with the interpreter's lock held, and used with it, but for what waits. Derived classes add the views of the
@@ -81,7 +82,7 @@ class RingEnd {
 
     // Of a ring that drops what does not fit; also read by the other side.
     void count_dropped(std::int64_t records) const noexcept {
-        header->dropped.fetch_add(records, std::memory_order_relaxed);  // [P3 relaxed] a count to show
+        header->dropped.fetch_add(records, std::memory_order_relaxed);  // [R2 relaxed] a count to show
     }
 
     // ---- life
@@ -126,6 +127,9 @@ class RingEnd {
     ringbuffer::RoleState state_of(Role role) const noexcept;
     // Sets PeerDeadError, which names that role and its last holder.
     void raise_dead(Role role) const;
+    // Whether a call failed for a death only after a part of its batch was in: then how much that was counts more, and
+    // the next call raises. Clears the error.
+    static bool only_dead_after(std::int64_t pushed);
     // After a try_ call that found nothing to do: whether to look after the peer now.
     bool look_is_due() noexcept { return waiting.shared && pace_.due(); }
     // The state of whoever is at the other end, of several taken together.
@@ -150,11 +154,11 @@ class RingEnd {
   private:
     enum class State : std::uint8_t { open, closed, forked };
     friend struct SharedEnds;
-    // [P1 relaxed] as of the gates, which say the same to who uses the ring; written under life()
+    // [R1 relaxed] as of the gates, which say the same to who uses the ring; written under life()
     State state() const noexcept { return state_.load(std::memory_order_relaxed); }
 
     bool nobody_waits_at(const WakePoint& point, const std::atomic<std::uint32_t>& sleepers) const noexcept {
-        // [P4 relaxed] set when an end is taken; who has just done that does not sleep long the first time
+        // [R3 relaxed] set when an end is taken; who has just done that does not sleep long the first time
         // (ring_wait.hpp)
         if (waiting.shared) return sleepers.load(std::memory_order_relaxed) == 0;
         return nobody_waits_in_process(point);

@@ -49,11 +49,11 @@ bool check_dtype(const RingFormat& format, PyObject* dtype) {
     return same_dtype(format.dtype, dtype) || refuse_dtype(format, dtype);
 }
 
-// Any contiguous buffer, as plain bytes.
+// Any contiguous buffer, as plain bytes. False, with an exception only when the object is not to blame.
 bool get_bytes(PyObject* object, Py_buffer* view) {
     if (PyObject_GetBuffer(object, view, PyBUF_SIMPLE) == 0) return true;
-    PyErr_Clear();
     view->obj = nullptr;
+    clear_refusal();
     return false;
 }
 
@@ -101,7 +101,7 @@ bool RingFormat::read(PyObject* layout) {
     // numpy reads None as float64, which nobody means here.
     PyObject* descr = nullptr;
     if (layout == Py_None || npy_api::get().PyArray_DescrConverter_(layout, &descr) == 0 || descr == nullptr) {
-        PyErr_Clear();
+        if (!clear_refusal()) return false;
         raise("ConfigError", "dtype must be a numpy dtype or a Record class, got %R", layout);
         return false;
     }
@@ -176,6 +176,7 @@ bool RecordBytes::read_other(const RingFormat& format, PyObject* object) {
         if (!fits) return false;
     }
     if (!get_bytes(object, &view_)) {
+        if (PyErr_Occurred() != nullptr) return false;
         PyObject* held = format.description();
         if (held == nullptr) return false;
         raise("ConfigError", "a record of this ring must be a %S or %lld bytes, got %R", held,
@@ -208,6 +209,7 @@ bool BatchBytes::read(const RingFormat& format, PyObject* records) {
         return true;
     }
     if (!get_bytes(records, &view_)) {
+        if (PyErr_Occurred() != nullptr) return false;
         PyObject* held = format.description();
         if (held == nullptr) return false;
         raise("ConfigError", "records must be an array of %S or bytes, got %s; use numpy.array(records, ring.dtype)",
@@ -257,17 +259,23 @@ bool BatchTarget::read(const RingFormat& format, PyObject* max_records, PyObject
 
 std::byte* BatchTarget::reserve(const RingFormat& format, std::int64_t records, bool exact) {
     Py_CLEAR(part_);
+    const bool given = array_ != nullptr && !made_;
+    if (given && (array_proxy(array_)->nd != 1 || array_proxy(array_)->dimensions[0] < records)) {
+        raise("ConfigError", "out was made smaller while the call was waiting; leave it alone until the call returns");
+        return nullptr;
+    }
     if (made_ && array_proxy(array_)->dimensions[0] < records) Py_CLEAR(array_);
     if (array_ == nullptr) {
         array_ = format.new_array(records);
         made_ = array_ != nullptr;
     }
+    if (array_ == nullptr) return nullptr;
     // Had before anything is taken: a view that is not to be had afterwards would cost the caller the count.
-    if (!made_ && array_ != nullptr && (records < array_proxy(array_)->dimensions[0] || !exact)) {
+    if (records < array_proxy(array_)->dimensions[0] || (!made_ && !exact)) {
         part_ = PySequence_GetSlice(array_, 0, records);
         if (part_ == nullptr) return nullptr;
     }
-    return array_ == nullptr ? nullptr : reinterpret_cast<std::byte*>(array_proxy(array_)->data);
+    return reinterpret_cast<std::byte*>(array_proxy(array_)->data);
 }
 
 PyObject* BatchTarget::result(const RingFormat& format, std::int64_t taken) {

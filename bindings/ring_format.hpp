@@ -126,8 +126,8 @@ class BatchTarget {
     BatchTarget(const BatchTarget&) = delete;
     BatchTarget& operator=(const BatchTarget&) = delete;
     ~BatchTarget() {
-        Py_XDECREF(array_);
         Py_XDECREF(part_);
+        Py_XDECREF(array_);
     }
 
     // `max_records` and `out` as the caller gave them, nullptr or None when not; `most` when neither is given.
@@ -143,7 +143,7 @@ class BatchTarget {
 
   private:
     PyObject* array_ = nullptr;
-    PyObject* part_ = nullptr;  // a view of the caller's array, where not all of it will be written
+    PyObject* part_ = nullptr;  // a view of the array, where not all of it will be written
     bool made_ = false;         // the array is not the caller's
     std::int64_t max_ = 0;
 };

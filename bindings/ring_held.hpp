@@ -35,15 +35,16 @@ class HeldRecords {
 
     // To a thread that waits without the interpreter's lock.
     bool any() const noexcept {
-        return first_.load(std::memory_order_relaxed) != nullptr;  // [P5 relaxed] a hint: who acts on it looks again
+        return first_.load(std::memory_order_relaxed) != nullptr;  // [R5 relaxed] a hint: who acts on it looks again
     }
 
     // The record held longest, which is held no more; nullptr when there is none.
     Owned oldest() noexcept {
         if (!any()) return nullptr;
         const Guard guard(mutex_);
-        Place* const place = first_.load(std::memory_order_relaxed);                 // [P5 relaxed] under the lock
-        if (place != nullptr) first_.store(place->next, std::memory_order_relaxed);  // [P5 relaxed] under the lock
+        Place* const place = first_.load(std::memory_order_relaxed);  // [R5 relaxed] whoever holds the guard is alone
+        if (place != nullptr)
+            first_.store(place->next, std::memory_order_relaxed);  // [R5 relaxed] whoever holds the guard is alone
         return Owned(place);
     }
 
@@ -64,10 +65,10 @@ class HeldRecords {
     // Holds a record: before all others, if it had been held before, else after them.
     void hold(Owned place, bool again) noexcept {
         const Guard guard(mutex_);
-        Place* const first = first_.load(std::memory_order_relaxed);  // [P5 relaxed] under the lock
+        Place* const first = first_.load(std::memory_order_relaxed);  // [R5 relaxed] whoever holds the guard is alone
         if (again || first == nullptr) {
             place->next = first;
-            first_.store(place.release(), std::memory_order_relaxed);  // [P5 relaxed] under the lock
+            first_.store(place.release(), std::memory_order_relaxed);  // [R5 relaxed] whoever holds the guard is alone
             return;
         }
         Place* last = first;

@@ -88,9 +88,11 @@ void empty(PyObject* view, bool leaves, PyObject* keeper) {
 // Ends the loan: whether nothing reaches the slots any more. What does has the side lent as long as it lives.
 bool end_loan(LoanObject* loan) {
     RingEnd& end = *as_ring(loan->ring)->end;
+    // A view that was made a scalar, by `view.shape = ()`, cannot be emptied: it counts as a second one.
+    const bool has_length = array_proxy(loan->view)->nd > 0;
     // The loan's own reference and the caller's name; the loan's own and the view's.
-    const bool view_is_free = Py_REFCNT(loan->view) <= 2;
-    empty(loan->view, view_is_free, end.keeper());
+    const bool view_is_free = has_length && Py_REFCNT(loan->view) <= 2;
+    if (has_length) empty(loan->view, view_is_free, end.keeper());
     const bool free = view_is_free && Py_REFCNT(loan->root) == 1;
     if (free) {
         Py_CLEAR(loan->root);
@@ -102,22 +104,35 @@ bool end_loan(LoanObject* loan) {
     return free;
 }
 
+// What can be lent now, and how much; nullptr when that is nothing.
+std::byte* slots_of(SpscEnd& end, LoanObject* loan) {
+    if (loan->side == Side::producer) {
+        const auto claim = end.contiguous_ring().claim(loan->wanted);
+        loan->count = claim.count;
+        return claim.records;
+    }
+    const auto peek = end.contiguous_ring().peek(loan->wanted);
+    loan->count = peek.count;
+    return const_cast<std::byte*>(peek.records);  // the array is read-only
+}
+
 PyObject* enter(PyObject* self, PyObject*) {
     LoanObject* loan = as_loan(self);
     const bool claims = loan->side == Side::producer;
     if (loan->entered) return raise("ConfigError", "a loan is for one with block; call %s() again", verb_of(loan));
     auto* end = static_cast<SpscEnd*>(claims ? regain_push(loan->ring) : regain_pop(loan->ring));
     if (end == nullptr || end->keeper() == nullptr) return nullptr;
-    std::byte* slots = nothing;
-    if (claims) {
-        const auto claim = end->contiguous_ring().claim(loan->wanted);
-        loan->count = claim.count;
-        if (claim.count != 0) slots = claim.records;
-    } else {
-        const auto peek = end->contiguous_ring().peek(loan->wanted);
-        loan->count = peek.count;
-        if (peek.count != 0) slots = const_cast<std::byte*>(peek.records);  // the array is read-only
+    std::byte* slots = slots_of(*end, loan);
+    if (slots == nullptr && end->look_is_due()) {
+        const Role other = claims ? SpscEnd::kConsumer : SpscEnd::kProducer;
+        const bool lost = end->state_of(other) == ringbuffer::RoleState::dead;
+        slots = slots_of(*end, loan);  // what it did last may have been what we wait for
+        if (slots == nullptr && lost) {
+            end->raise_dead(other);
+            return nullptr;
+        }
     }
+    if (slots == nullptr) slots = nothing;
     // From here on: making an array may run a collection, and that anything.
     end->lend(loan->side);
     loan->entered = true;

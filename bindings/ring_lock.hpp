@@ -22,16 +22,17 @@ class LifeLock {
 
 #ifdef Py_GIL_DISABLED
     void lock() noexcept {
-        // [P6 relaxed] only this thread ever stores its own id, so it reads it only where it did
+        // [R6 relaxed] only this thread ever stores its own id, so it reads it only where it did
         if (holder_.load(std::memory_order_relaxed) != std::this_thread::get_id()) {
             PyMutex_Lock(&mutex_);
-            holder_.store(std::this_thread::get_id(), std::memory_order_relaxed);  // [P6 relaxed] as above
+            holder_.store(std::this_thread::get_id(),
+                          std::memory_order_relaxed);  // [R6 relaxed] only this thread looks for this id
         }
         ++depth_;
     }
     void unlock() noexcept {
         if (--depth_ != 0) return;
-        holder_.store(std::thread::id(), std::memory_order_relaxed);  // [P6 relaxed] as in lock()
+        holder_.store(std::thread::id(), std::memory_order_relaxed);  // [R6 relaxed] only this thread looked for its id
         PyMutex_Unlock(&mutex_);
     }
 

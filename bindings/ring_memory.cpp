@@ -1,9 +1,9 @@
 #include "ring_memory.hpp"
 
-#include <pybind11/pybind11.h>
-
 #include <new>
 #include <utility>
+
+#include "without_lock.hpp"
 
 namespace fastmas::bindings {
 
@@ -29,12 +29,12 @@ std::shared_ptr<RingMemory> RingMemory::in_process(const RegionSpec& spec, std::
 }
 
 std::shared_ptr<RingMemory> RingMemory::create(std::string_view name, const RegionSpec& spec, const Format& format) {
-    const pybind11::gil_scoped_release unlocked;  // touching the pages of a large ring takes a while
+    const WithoutLock unlocked;  // touching the pages of a large ring takes a while
     return std::shared_ptr<RingMemory>(new RingMemory(Segment::create(name, spec, format)));
 }
 
 std::shared_ptr<RingMemory> RingMemory::attach(std::string_view name, ringbuffer::RingKind kind) {
-    const pybind11::gil_scoped_release unlocked;  // as above
+    const WithoutLock unlocked;  // as above
     return std::shared_ptr<RingMemory>(new RingMemory(Segment::attach(name, kind)));
 }
 

@@ -63,7 +63,11 @@ class MultiEnd final : public ManyEnd {
         : ManyEnd(std::move(format_of), std::move(owned), strategy),
           ring(memory()->body(), memory()->spec().shape),
           held(ring.slot_bytes()),
-          drops(memory()->spec().overflow == ringbuffer::Overflow::drop_newest) {}
+          drops(memory()->spec().overflow == ringbuffer::Overflow::drop_newest) {
+        if constexpr (kOneConsumer) {
+            if (!waiting.peer_needs_no_lock()) ring.never_rest();
+        }
+    }
 
     // In a segment: takes a place of that side. Whatever its last holder, if it was killed, has left is recovered.
     void take_over(Side side) {

@@ -37,7 +37,7 @@ void each_place(const RingEnd& end, Side side, Look&& look) {
         first.place + (side == Side::producer ? ringbuffer::kMaxProducers : ringbuffer::kMaxConsumers);
     for (Role role = first; role.place < past; ++role.place) {
         const auto& entry = end.header->roles[static_cast<std::size_t>(role.place)];
-        // [P4 relaxed] saves the system call of state_of() where nobody ever was; who comes now is seen the next time
+        // [R4 relaxed] saves the system call of state_of() where nobody ever was; who comes now is seen the next time
         if (entry.held.load(std::memory_order_relaxed) == 0) continue;
         if (look(role, end.state_of(role))) return;
     }
@@ -129,7 +129,7 @@ PyObject* multi_attach(PyObject* type, PyObject* const* args, Py_ssize_t nargs, 
     try {
         RingFormat format;
         auto memory = RingMemory::attach(name, MultiEnd<Ring>::kKind);
-        if (!format_from_text(memory->spec().dtype, "ring '" + name + "'", given[2], &format)) return nullptr;
+        if (!format_from_text(memory->spec(), "ring '" + name + "'", given[2], &format)) return nullptr;
         auto end = std::make_unique<MultiEnd<Ring>>(std::move(format), std::move(memory), strategy);
         end->take_over(side);
         return new_ring_object(reinterpret_cast<PyTypeObject*>(type), std::move(end));

@@ -71,9 +71,9 @@ struct Producer {
             return pushed == batch.count() ? Attempt::done : Attempt::again;
         };
         const Attempt outcome = wait_for_room(self, end, patience, step);
-        if (outcome == Attempt::error) return nullptr;
+        if (outcome == Attempt::error && !RingEnd::only_dead_after(pushed)) return nullptr;
         if (outcome == Attempt::again) {
-            if (end.look_is_due()) {
+            if (pushed == 0 && end.look_is_due()) {
                 auto consumers = end.consumers();
                 const bool lost = consumers.lost();
                 if (step() == Attempt::again && lost && pushed == 0) {

@@ -8,6 +8,7 @@
 #include "ring_arguments.hpp"
 #include "ring_dtype_text.hpp"
 #include "ringbuffer/segment.hpp"
+#include "without_lock.hpp"
 
 namespace fastmas::bindings {
 namespace {
@@ -26,7 +27,7 @@ py::str text_of(std::string_view bytes) {
 template <class Call>
 auto unlocked(Call call) {
     try {
-        const py::gil_scoped_release released;
+        const WithoutLock unlocked;
         return call();
     } catch (...) {
         raise_current_exception();

@@ -22,7 +22,11 @@ class SpscEnd final : public RingEnd {
           sequenced(memory()->spec().slots == ringbuffer::SlotLayout::sequenced),
           drops(memory()->spec().overflow == ringbuffer::Overflow::drop_newest),
           contiguous_(memory()->body(), memory()->spec().shape),
-          sequenced_(memory()->body(), memory()->spec().shape) {}
+          sequenced_(memory()->body(), memory()->spec().shape) {
+        if (waiting.peer_needs_no_lock()) return;
+        contiguous_.never_rest();
+        sequenced_.never_rest();
+    }
 
     // Calls `f` with the ring in its layout: one branch that always goes the same way.
     template <class F>

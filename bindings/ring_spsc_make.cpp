@@ -12,7 +12,6 @@ using ringbuffer::RegionSpec;
 using ringbuffer::RingKind;
 
 std::shared_ptr<RingMemory> memory_of(const std::string* name, const RegionSpec& spec) {
-    spec.check();
     if (spec.slots == ringbuffer::SlotLayout::sequenced) return make_memory<SpscEnd::Sequenced>(name, spec);
     return make_memory<SpscEnd::Contiguous>(name, spec);
 }
@@ -85,7 +84,7 @@ PyObject* spsc_attach(PyObject* type, PyObject* const* args, Py_ssize_t nargs, P
     try {
         RingFormat format;
         auto memory = RingMemory::attach(name, RingKind::spsc);
-        if (!format_from_text(memory->spec().dtype, "ring '" + name + "'", given[2], &format)) return nullptr;
+        if (!format_from_text(memory->spec(), "ring '" + name + "'", given[2], &format)) return nullptr;
         auto end = std::make_unique<SpscEnd>(std::move(format), std::move(memory), strategy);
         end->take_over(role_of(side));
         return new_ring_object(reinterpret_cast<PyTypeObject*>(type), std::move(end));

@@ -24,7 +24,7 @@ bool Patience::read(PyObject* timeout_s, bool forever_by_default) {
     }
     seconds_ = PyFloat_AsDouble(timeout_s);
     const bool number = PyErr_Occurred() == nullptr;
-    if (!number) PyErr_Clear();
+    if (!number && !clear_refusal()) return false;
     if (!number || !(seconds_ >= 0)) {
         raise("ConfigError", "timeout_s must be None or a number of seconds >= 0, got %R", timeout_s);
         return false;
@@ -43,12 +43,15 @@ bool PollPace::clock_says_so() noexcept {
     clock_gettime(CLOCK_MONOTONIC, &now);
 #endif
     const std::int64_t now_ns = std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-    constexpr auto kRelaxed = std::memory_order_relaxed;  // [P7 relaxed] as in due(): at worst a look more or less
-    stride_.store(now_ns - read_ns_.load(kRelaxed) < kPeriodNs ? kQuickStride : 1, kRelaxed);
-    read_ns_.store(now_ns, kRelaxed);
-    failures_.store(0, kRelaxed);
-    if (now_ns - looked_ns_.load(kRelaxed) < kPeriodNs) return false;
-    looked_ns_.store(now_ns, kRelaxed);
+    // [R7 relaxed] for the reason in due()
+    const std::int64_t read_ns = read_ns_.load(std::memory_order_relaxed);
+    // [R7 relaxed] for the reason in due()
+    stride_.store(now_ns - read_ns < kPeriodNs ? kQuickStride : 1, std::memory_order_relaxed);
+    read_ns_.store(now_ns, std::memory_order_relaxed);  // [R7 relaxed] for the reason in due()
+    failures_.store(0, std::memory_order_relaxed);      // [R7 relaxed] for the reason in due()
+    // [R7 relaxed] for the reason in due()
+    if (now_ns - looked_ns_.load(std::memory_order_relaxed) < kPeriodNs) return false;
+    looked_ns_.store(now_ns, std::memory_order_relaxed);  // [R7 relaxed] for the reason in due()
     return true;
 }
 

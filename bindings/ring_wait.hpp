@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "ringbuffer/wake_point.hpp"
+#include "without_lock.hpp"
 
 namespace fastmas::bindings {
 
@@ -45,8 +46,8 @@ struct Waiting {
     mutable std::atomic<bool> has_slept{false};
 
     bool sleeps_for_the_first_time() const {
-        if (has_slept.load(std::memory_order_relaxed)) return false;  // [P7 relaxed] at worst a short sleep more
-        has_slept.store(true, std::memory_order_relaxed);             // [P7 relaxed] as above
+        if (has_slept.load(std::memory_order_relaxed)) return false;  // [R7 relaxed] at worst a short sleep more
+        has_slept.store(true, std::memory_order_relaxed);  // [R7 relaxed] at worst a look or a short sleep more
         return true;
     }
 
@@ -96,10 +97,12 @@ class PollPace {
   public:
     // After a failed call: whether it is time for a look.
     bool due() noexcept {
-        // [P7 relaxed] several threads of one object may lose a count: the next failure is one too
+        // [R7 relaxed] several threads of one object may lose a count: the next failure is one too
         const std::uint32_t failures = failures_.load(std::memory_order_relaxed) + 1;
-        failures_.store(failures, std::memory_order_relaxed);                           // [P7 relaxed] as above
-        return failures >= stride_.load(std::memory_order_relaxed) && clock_says_so();  // [P7 relaxed] as above
+        failures_.store(failures, std::memory_order_relaxed);  // [R7 relaxed] at worst a look or a short sleep more
+        // [R7 relaxed] at worst a look more or less
+        const std::uint32_t stride = stride_.load(std::memory_order_relaxed);
+        return failures >= stride && clock_says_so();
     }
 
   private:
@@ -178,18 +181,20 @@ Attempt wait_for(const Waiting& how, WakePoint& point, const Patience& patience,
         if (bound.count() <= 0) return Attempt::again;
         if (turns) {
             if (sleeps) bound = std::min<std::chrono::nanoseconds>(bound, waiting::kBeforeSleep);
-            Py_BEGIN_ALLOW_THREADS;
-            waiting::turn(ready, now + bound, yields);
-            Py_END_ALLOW_THREADS;
+            {
+                const WithoutLock unlocked;
+                waiting::turn(ready, now + bound, yields);
+            }
             outcome = attempt();
         } else {
             const auto ticket = point.prepare();
             outcome = attempt();
             if (outcome == Attempt::again) {
                 if (how.sleeps_for_the_first_time()) bound = std::min<std::chrono::nanoseconds>(bound, kFirstSlice);
-                Py_BEGIN_ALLOW_THREADS;
-                point.wait(ticket, bound, how.shared);
-                Py_END_ALLOW_THREADS;
+                {
+                    const WithoutLock unlocked;
+                    point.wait(ticket, bound, how.shared);
+                }
                 outcome = attempt();
             }
         }

@@ -91,8 +91,8 @@ class BroadcastPlaces {
             meet(place);
             // [B9 relaxed] the meeting has made every publication before the producer's last look visible.
             start = control_->cursor.published.load(std::memory_order_relaxed);
-            // [B2 release] pairs with [B2 acquire] in slowest(): carries on what [B5 acquire] received. [B7 relaxed] a
-            // failed try is repeated.
+            // [B13 release] pairs with [B13 acquire] in slowest(): carries on what [B5 acquire] received. [B7 relaxed]
+            // a failed try is repeated.
             if (mine.consumed.compare_exchange_strong(shown, start, std::memory_order_release,
                                                       std::memory_order_relaxed))
                 break;
@@ -100,7 +100,7 @@ class BroadcastPlaces {
             // seeing us put out, so we have to meet it again.
             control_->counters.evicted.fetch_add(-1, std::memory_order_relaxed);  // [B6 relaxed] a count to show
             shown = start;
-            // [B2 release] pairs with [B2 acquire] in slowest(): as above
+            // [B13 release] pairs with [B13 acquire] in slowest(): as above
             mine.consumed.store(shown, std::memory_order_release);
         }
         mine.joined_at.store(start, std::memory_order_relaxed);  // [B10 relaxed] the state below publishes it
@@ -155,11 +155,11 @@ class BroadcastPlaces {
         // [B3 acq_rel] pairs with [B3 acq_rel] in join(): read-modify-writes of one word have one order, so either we
         // see who joined or they see our cursor. A plain load could be satisfied before our last publication is
         // visible.
-        const std::int64_t held = control_->counters.roster.fetch_add(0, std::memory_order_acq_rel);
+        const std::int64_t held = std::min(control_->counters.roster.fetch_add(0, std::memory_order_acq_rel), kPlaces);
         Sequence gate = cursor;
         for (std::int64_t place = 0; place < held; ++place) {
-            // [B2 acquire] pairs with [B2 release] in join(), vacate() and the subscribers' give_back(): the subscriber
-            // is done with every slot below it.
+            // [B2 acquire] pairs with [B2 release] in vacate() and the subscribers' give_back(), and [B13 acquire] with
+            // [B13 release] in join(): the subscriber, and who held its place before, is done with every slot below it.
             const Sequence position = control_->places[place].consumed.load(std::memory_order_acquire);
             gate = std::min(gate, visit(place, position));
         }
@@ -188,7 +188,7 @@ class BroadcastPlaces {
     // The position of the slowest subscriber, for who only wants to know: not to overwrite by.
     Sequence was_slowest() const noexcept {
         // [B6 relaxed] a glance from outside
-        const std::int64_t held = control_->counters.roster.load(std::memory_order_relaxed);
+        const std::int64_t held = std::min(control_->counters.roster.load(std::memory_order_relaxed), kPlaces);
         Sequence slowest = published();
         for (std::int64_t place = 0; place < held; ++place) {
             const auto& seen = control_->places[place].consumed;

@@ -10,6 +10,7 @@
 #include "ringbuffer/broadcast_places.hpp"
 #include "ringbuffer/sequence.hpp"
 #include "ringbuffer/slots.hpp"
+#include "ringbuffer/stream_rest.hpp"
 
 namespace fastmas::ringbuffer {
 
@@ -60,7 +61,7 @@ class BroadcastRing {
         auto& own = control().producer;
         std::int64_t fits = capacity() - (own.next - own.gate);
         if (fits < count) fits = refreshed_room();
-        const std::int64_t taken = std::min(count, fits);
+        const std::int64_t taken = std::min({count, fits, capacity()});  // whatever the positions say
         if (taken <= 0) return 0;
         Memory::kill_point("publish_many: room seen");
         slots_.write_many(own.next, records, taken);
@@ -159,7 +160,7 @@ class BroadcastRing<Memory, kPlaces>::Subscriber : public HeldPlace<Memory, kPla
     std::int64_t poll(std::byte* out, std::int64_t max) noexcept {
         std::int64_t there = seen_ - next_;
         if (there < max) there = refreshed_available();
-        const std::int64_t taken = std::min(max, there);
+        const std::int64_t taken = std::min({max, there, ring_->capacity()});  // whatever the positions say
         if (taken <= 0) return 0;
         Memory::kill_point("poll: records seen");
         ring_->slots_.read_many(next_, out, taken);
@@ -175,6 +176,10 @@ class BroadcastRing<Memory, kPlaces>::Subscriber : public HeldPlace<Memory, kPla
         if (next_ == seen_ && refreshed_available() == 0) return nullptr;
         return ring_->slots_.at(next_);
     }
+    // For a subscriber whose producer stands still while it looks, as threads of one interpreter do: then a look away
+    // from a stream is time lost.
+    void never_rest() noexcept { longest_rest_ = 0; }
+
     // The sequence that front() shows.
     Sequence next_to_pop() const noexcept { return next_; }
     // Only after front() gave a record.
@@ -194,6 +199,7 @@ class BroadcastRing<Memory, kPlaces>::Subscriber : public HeldPlace<Memory, kPla
     std::int64_t refreshed_available() noexcept {
         // [B1 acquire] pairs with [B1 release] in publish(): the records below it are written.
         seen_ = ring_->control().cursor.published.load(std::memory_order_acquire);
+        if (seen_ == next_) rest_.nothing_at(next_, longest_rest_);
         return seen_ - next_;
     }
 
@@ -209,6 +215,8 @@ class BroadcastRing<Memory, kPlaces>::Subscriber : public HeldPlace<Memory, kPla
     BroadcastRing* ring_ = nullptr;
     Sequence next_ = 0;
     Sequence seen_ = 0;
+    StreamRest rest_;
+    int longest_rest_ = StreamRest::kLongest;
 };
 
 }  // namespace fastmas::ringbuffer

@@ -38,9 +38,9 @@ class ByteFrames {
         return shape;
     }
 
-    ByteFrames(std::byte* base, RingShape shape) noexcept : base_(base), mask_(shape.capacity - 1) {}
+    ByteFrames(std::byte* base, RingShape shape) noexcept : base_(base), capacity_(shape.capacity) {}
 
-    std::int64_t capacity() const noexcept { return mask_ + 1; }
+    std::int64_t capacity() const noexcept { return capacity_; }
 
     // Half a lap with its word: so each fits wherever it begins, with padding in front that is shorter than itself.
     std::size_t max_bytes() const noexcept { return static_cast<std::size_t>(capacity() / 2 - kWord); }
@@ -107,6 +107,18 @@ class ByteFrames {
         return padding + frame_size(bytes);
     }
 
+    // Where the frames that begin at `first` end. Throws base::InvariantError when they would not within a lap.
+    Sequence end_of(Sequence first) const {
+        Sequence end = first;
+        while (const std::int64_t taken = look(end, nullptr)) {
+            end += taken;
+            if (end - first > capacity())
+                throw base::InvariantError(
+                    "the frames of the ring have no end: something else has written to its memory; make a new ring");
+        }
+        return end;
+    }
+
   private:
     static constexpr std::uint64_t kTags = 4;
     static constexpr std::uint64_t kFrame = 1;
@@ -118,21 +130,24 @@ class ByteFrames {
     static constexpr std::int64_t frame_size(std::uint64_t bytes) noexcept {
         return kWord + (static_cast<std::int64_t>(bytes) + kWord - 1) / kWord * kWord;
     }
-    std::int64_t left_of_lap(Sequence position) const noexcept { return capacity() - (position & mask_); }
+    std::int64_t left_of_lap(Sequence position) const noexcept { return capacity() - in_lap(position); }
 
-    std::byte* at(Sequence position) const noexcept { return base_ + (position & mask_); }
+    // Frames begin at words. A position that does not was written by no ring: rounded down, no word of it lies beyond
+    // the end.
+    std::int64_t in_lap(Sequence position) const noexcept { return position & (capacity() - kWord); }
+    std::byte* at(Sequence position) const noexcept { return base_ + in_lap(position); }
     typename Memory::AtomicWord word(Sequence position) const noexcept {
         return typename Memory::AtomicWord(*reinterpret_cast<std::uint64_t*>(at(position)));
     }
 
     [[noreturn]] void refuse(Sequence position, std::uint64_t seen) const {
-        throw base::InvariantError("no frame begins at byte " + std::to_string(position & mask_) +
+        throw base::InvariantError("no frame begins at byte " + std::to_string(in_lap(position)) +
                                    " of the ring, where one should (its word is " + std::to_string(seen) +
                                    "): something else has written to its memory; make a new ring");
     }
 
     std::byte* base_;
-    std::int64_t mask_;
+    std::int64_t capacity_;
 };
 
 }  // namespace fastmas::ringbuffer

@@ -12,6 +12,7 @@
 #include "ringbuffer/byte_frames.hpp"
 #include "ringbuffer/sequence.hpp"
 #include "ringbuffer/slots.hpp"
+#include "ringbuffer/stream_rest.hpp"
 
 namespace fastmas::ringbuffer {
 
@@ -29,10 +30,11 @@ struct ByteControl {
         Atom<std::int64_t> pushed{0};  // `count`, for others to see
     };
     struct alignas(kLineBytes) Consumer {
-        Sequence next = 0;             // where the next frame begins
-        Sequence after = 0;            // where the frame that front() showed ends
-        Sequence shown = 0;            // what `consumed` says
-        std::int64_t count = 0;        // frames popped so far
+        Sequence next = 0;       // where the next frame begins
+        Sequence after = 0;      // where the frame that front() showed ends
+        Sequence shown = 0;      // what `consumed` says
+        std::int64_t count = 0;  // frames popped so far
+        StreamRest rest;
         Atom<Sequence> read{0};        // `next`, for others to see: exact
         Atom<std::int64_t> popped{0};  // `count`, for others to see
     };
@@ -47,8 +49,8 @@ struct ByteControl {
 // at a time, the producer; front(), pop_front() and try_pop() one thread at a time, the consumer; was_*() and the
 // counters any thread. Use it for what has no fixed layout; records of one layout are cheaper in SpscRing. A frame
 // takes its bytes, rounded up to eight, and eight more; none may be larger than about half of the ring, so that each
-// fits wherever it begins. Progress: wait-free, both sides; O(bytes). After a death the counts, not the frames, may be
-// behind by one.
+// fits wherever it begins. Progress: wait-free, both sides; O(bytes). A death between a push or pop and its note of it
+// leaves the count, not the frames, behind by one.
 template <class Memory = HardwareMemory>
 class ByteRing {
   public:
@@ -94,12 +96,15 @@ class ByteRing {
     // Whether a frame of so many bytes fits now; once it does, it goes on to.
     bool has_room(std::size_t bytes) noexcept { return fits(frames_.taken_by(control_->producer.next, bytes)); }
 
+    // Where the next frame will go.
+    Sequence next_to_push() const noexcept { return control_->producer.next; }
+
     // Takes the role over from a producer that is gone, wherever it was: goes on after the last frame that is complete.
-    // The hand-over (the role's lock) has to order what the last one did before this.
+    // The hand-over (the role's lock) has to order what the last one did before this. Throws base::InvariantError as
+    // front() does.
     void resume_producer() {
         auto& own = control_->producer;
-        Sequence next = exactly_read();
-        while (const std::int64_t taken = frames_.look(next, nullptr)) next += taken;
+        const Sequence next = frames_.end_of(exactly_read());
         // [Y6 relaxed] only the producer writes them, and the hand-over orders the last one's stores
         const bool noted = own.written.load(std::memory_order_relaxed) == next;
         note_pushed(next, pushed() + (noted ? 0 : 1));
@@ -119,6 +124,10 @@ class ByteRing {
         return frame;
     }
 
+    // For a consumer whose producer stands still while it looks, as threads of one interpreter do: then a look away
+    // from a stream is time lost.
+    void never_rest() noexcept { longest_rest_ = 0; }
+
     // Where the frame that front() shows begins: who sees it changed knows that the frame was popped meanwhile.
     Sequence next_to_pop() const noexcept { return control_->consumer.next; }
 
@@ -133,6 +142,7 @@ class ByteRing {
         Memory::kill_point("pop: given back");
         own.next = next;
         own.popped.store(++own.count, std::memory_order_relaxed);  // [Y5 relaxed] for others to show
+        Memory::kill_point("pop: counted");
         if (next - own.shown >= capacity() / 8) show();
     }
 
@@ -203,7 +213,8 @@ class ByteRing {
         auto& own = control_->producer;
         own.next = next;
         own.count = frames;
-        own.written.store(next, std::memory_order_relaxed);   // [Y5 relaxed] for others to show
+        own.written.store(next, std::memory_order_relaxed);  // [Y5 relaxed] for others to show
+        Memory::kill_point("push: position noted");
         own.pushed.store(frames, std::memory_order_relaxed);  // [Y5 relaxed] for others to show
     }
 
@@ -217,7 +228,9 @@ class ByteRing {
 
     // Shows the producer all the room there is, since we may be about to sleep.
     void show_empty() noexcept {
-        if (control_->consumer.shown != control_->consumer.next) show();
+        auto& own = control_->consumer;
+        if (own.shown != own.next) show();
+        own.rest.nothing_at(own.count, longest_rest_);
     }
 
     Sequence exactly_read() const noexcept {
@@ -238,6 +251,7 @@ class ByteRing {
     Block block_;  // of a ring that owns its memory
     Control* control_;
     ByteFrames<Memory> frames_;
+    int longest_rest_ = StreamRest::kLongest;
 
     static_assert(std::is_trivially_destructible_v<Control>, "nobody ends the life of a ring in shared memory");
 };

@@ -132,7 +132,7 @@ class EvictingRing {
         auto& own = control().producer;
         own.gate = places_.slowest(own.next, [&](std::int64_t place, Sequence position) {
             while (position < floor) {
-                // [B2 acquire] pairs with [B2 release] in give_back(): the subscriber has gone on, and is done with
+                // [E2 acquire] pairs with [E2 release] in give_back(): the subscriber has gone on, and is done with
                 // what is below. What tells it that it is out need not be released here: the words that follow carry it
                 // to whoever reads one of them; see above.
                 if (control().places[place].consumed.compare_exchange_weak(
@@ -209,8 +209,8 @@ class EvictingRing<Memory, kPlaces>::Subscriber : public HeldPlace<Memory, kPlac
 
     bool give_back(std::int64_t count) noexcept {
         Sequence expected = next_;
-        // [B2 release] pairs with [B2 acquire] in slowest() and evict_below(): our reads of a slot end before it is
-        // overwritten. [E1 relaxed] what a failed exchange reads is only that we are out.
+        // [E2 release] pairs with [E2 acquire] in evict_below() and [B2 acquire] in slowest(): our reads of a slot end
+        // before it is overwritten. [E1 relaxed] what a failed exchange reads is only that we are out.
         const bool still_in = ring_->control().places[this->place()].consumed.compare_exchange_strong(
             expected, next_ + count, std::memory_order_release, std::memory_order_relaxed);
         Memory::kill_point("pop: given back");

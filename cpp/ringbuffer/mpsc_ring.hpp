@@ -42,6 +42,7 @@ class MpscRing : public MultiRing<Memory> {
             ++popped;
         }
         move_to(next);
+        if (popped == 0) this->control()->rest.nothing_at(next, longest_rest_);
         return popped;
     }
 
@@ -50,8 +51,13 @@ class MpscRing : public MultiRing<Memory> {
         Sequence next = this->seen_head();
         const bool found = find_published(next);
         move_to(next);
+        if (!found) this->control()->rest.nothing_at(next, longest_rest_);
         return found ? this->slots().record(next) : nullptr;
     }
+    // For a consumer whose producers stand still while it looks, as threads of one interpreter do: then a look away
+    // from a stream is time lost.
+    void never_rest() noexcept { longest_rest_ = 0; }
+
     // The sequence that front() shows.
     Sequence next_to_pop() const noexcept { return this->seen_head(); }
     // Only after front() gave a record.
@@ -68,6 +74,7 @@ class MpscRing : public MultiRing<Memory> {
   private:
     // Moves `next` over skipped records, and over what a consumer gave back that was killed before it had noted it.
     bool find_published(Sequence& next) noexcept {
+        const Sequence first = next;
         while (true) {
             const std::uint64_t word = this->slots().look_inside(next);
             if (word == SlotWord::of(next, SlotState::published)) [[likely]]
@@ -75,9 +82,7 @@ class MpscRing : public MultiRing<Memory> {
             if (word == SlotWord::of(next, SlotState::skipped)) {
                 this->pass_skipped(next);
                 ++next;
-            } else if (SlotWord::ahead(word, next) > 0) {
-                ++next;
-            } else {
+            } else if (!Base::follow(next, first, SlotWord::ahead(word, next) - this->capacity() + 1)) {
                 return false;
             }
         }
@@ -87,6 +92,8 @@ class MpscRing : public MultiRing<Memory> {
         // [M8 relaxed] only the consumer reads it to go by, and the slots correct it; others show it
         this->control()->head.store(next, std::memory_order_relaxed);
     }
+
+    int longest_rest_ = StreamRest::kLongest;
 };
 
 }  // namespace fastmas::ringbuffer

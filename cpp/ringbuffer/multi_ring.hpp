@@ -14,6 +14,7 @@
 #include "ringbuffer/region.hpp"
 #include "ringbuffer/sequence.hpp"
 #include "ringbuffer/slots.hpp"
+#include "ringbuffer/stream_rest.hpp"
 
 namespace fastmas::ringbuffer {
 
@@ -26,6 +27,7 @@ struct MultiControl {
 
     alignas(kLineBytes) Atom<Sequence> tail{0};                    // every sequence below was claimed
     alignas(kLineBytes) Atom<Sequence> head{0};                    // every sequence below was taken or passed
+    StreamRest rest;                                               // of the consumer, where there is only one
     alignas(kLineBytes) Atom<std::uint64_t> skipped{0};            // TaggedCount
     std::array<std::atomic<std::uint64_t>, kMaxConsumers> lost{};  // TaggedCount, by consumer; only recoverers write
 };
@@ -159,17 +161,26 @@ class MultiRing {
 
     // Moves `sequence` on to the first one that no consumer has taken or passed, and gives its slot's word.
     std::uint64_t find_untaken(Sequence& sequence) const noexcept {
+        const Sequence first = sequence;
         while (true) {
             const std::uint64_t word = slots_.look(sequence);
             const std::int64_t ahead = SlotWord::ahead(word, sequence);
+            std::int64_t steps = 0;
             if (SlotWord::state(word) == SlotState::taken && ahead >= 0) {
-                sequence += ahead + 1;
+                steps = ahead + 1;
             } else if (ahead > 0) {
-                sequence += ahead - capacity() + 1;  // the lap before the word's has been given back
-            } else {
-                return word;
+                steps = ahead - capacity() + 1;  // the lap before the word's has been given back
             }
+            if (!follow(sequence, first, steps)) return word;
         }
+    }
+
+    // Goes on by so many, if it is forward and no farther from `first` than a ring's words lead. Each slot is then met
+    // twice at most, whatever stands in it.
+    static bool follow(Sequence& sequence, Sequence first, std::int64_t steps) noexcept {
+        if (steps <= 0 || sequence - first > SlotWord::kFarthest - steps) return false;
+        sequence += steps;
+        return true;
     }
 
     // Passes over what a dead producer left there, or finds that another consumer did.
@@ -209,17 +220,17 @@ class MultiRing {
     // Moves `sequence` on to the first one that nobody has claimed; says whether its slot is free. Claims have no gaps:
     // a sequence is claimed only by who has seen that the one before it was.
     bool find_unclaimed(Sequence& sequence) const noexcept {
+        const Sequence first = sequence;
         while (true) {
             const std::uint64_t word = slots_.look(sequence);
             const std::int64_t ahead = SlotWord::ahead(word, sequence);
             if (ahead < 0) return false;
-            if (SlotWord::state(word) != SlotState::free) {
-                sequence += ahead + 1;
-            } else if (ahead == 0) {
-                return true;
-            } else {
-                sequence += ahead - capacity() + 1;  // the lap before the word's is over
+            std::int64_t steps = ahead + 1;
+            if (SlotWord::state(word) == SlotState::free) {
+                if (ahead == 0) return SlotWord::owner(word) == 0;  // as claim() will find it
+                steps = ahead - capacity() + 1;                     // the lap before the word's is over
             }
+            if (!follow(sequence, first, steps)) return false;
         }
     }
 

@@ -138,7 +138,12 @@ void RegionSpec::check() const {
     if (overflow == Overflow::evict && (max_lag_records < 1 || max_lag_records > shape.capacity))
         throw base::ConfigError("max_lag_records must be 1 to the capacity of " + number(shape.capacity) +
                                 " records, got " + number(max_lag_records));
-    (void)body_bytes();
+    constexpr std::size_t kControlBytes = std::size_t{1} << 20U;  // more than the control block of any kind takes
+    if (const std::size_t bytes = body_bytes(); bytes > RingShape::kMaxRingBytes + kControlBytes)
+        throw base::ConfigError("a ring must not be larger than " + number(RingShape::kMaxRingBytes) + " bytes, got " +
+                                number(shape.capacity) + " records of " + number(shape.slot_bytes) +
+                                " bytes in slots of whole cache lines, " + number(bytes) +
+                                " bytes in all; take a smaller capacity");
 }
 
 std::size_t RegionSpec::body_bytes() const {

@@ -1,6 +1,7 @@
 // Mapping a shared ring so that its first lap meets no page fault, and a full file system no SIGBUS.
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +21,14 @@ namespace {
                             std::string(what) + " " + std::to_string(bytes) +
                                 " bytes of shared memory; take a smaller capacity, or make " + ring_directory() +
                                 " larger");
+}
+
+// Whether the file system has so many bytes left, as far as it says: a ring that is far too large should not fill it up
+// first, while others want some.
+bool has_room(int fd, std::size_t bytes) {
+    struct statvfs status {};
+    if (fstatvfs(fd, &status) != 0 || status.f_blocks == 0) return true;
+    return bytes / status.f_frsize <= status.f_bavail;
 }
 
 // Blocks for every byte of a file that is all holes: portably, by writing them.
@@ -72,6 +81,7 @@ Mapping::Mapping(int fd, std::size_t bytes) {
 
 Mapping Mapping::of_new_file(int fd, std::size_t bytes) {
     if (ftruncate(fd, static_cast<off_t>(bytes)) != 0) fail(errno, bytes, "cannot get");
+    if (!has_room(fd, bytes)) fail(ENOSPC, bytes, "cannot get");
     Mapping map(fd, bytes);
     ask_for_huge_pages(map.data_, bytes);
     if (!populate(map.data_, bytes)) {

@@ -12,6 +12,7 @@
 #include "ringbuffer/sequence.hpp"
 #include "ringbuffer/sequenced_slots.hpp"
 #include "ringbuffer/slots.hpp"
+#include "ringbuffer/stream_rest.hpp"
 
 namespace fastmas::ringbuffer {
 
@@ -30,7 +31,7 @@ struct SequencedSpscControl {
         Sequence next = 0;         // the sequence to be popped next
         Atom<Sequence> popped{0};  // the same, for others to see: exact
         Sequence shown = 0;        // what `consumed` says
-        Sequence caught_up = 0;    // where it last found nothing
+        StreamRest rest;
     };
 
     Producer producer;
@@ -160,6 +161,10 @@ class SequencedSpscRing {
         return nullptr;
     }
 
+    // For a consumer whose producer stands still while it looks, as threads of one interpreter do: then a look away
+    // from a stream is time lost.
+    void never_rest() noexcept { longest_rest_ = 0; }
+
     // The sequence that front() shows.
     Sequence next_to_pop() const noexcept { return control_->consumer.next; }
 
@@ -175,7 +180,6 @@ class SequencedSpscRing {
         auto& own = control_->consumer;
         // [Q7 relaxed] only the consumer writes it, and the hand-over orders the last one's stores
         own.next = own.popped.load(std::memory_order_relaxed);
-        own.caught_up = own.next;
         show(own.next);
     }
 
@@ -201,7 +205,6 @@ class SequencedSpscRing {
     bool was_full() const noexcept { return was_size() == capacity(); }
 
   private:
-    static constexpr int kRestTurns = 4;
     using Control = SequencedSpscControl<Memory>;
 
     SequencedSpscRing(Block&& block, RingShape shape) noexcept : SequencedSpscRing(formatted(block, shape), shape) {
@@ -234,16 +237,10 @@ class SequencedSpscRing {
         Memory::kill_point("pop: shown");
     }
 
-    // Nothing is there: shows the producer all the room there is, since we may be about to sleep. Who has caught up
-    // with a stream then looks away for a moment: each look takes the slot's lines from a producer that is writing to
-    // them. Where messages come one at a time, waited for, there is no stream, and every look counts.
+    // Nothing is there: shows the producer all the room there is, since we may be about to sleep.
     void show_empty(Sequence next) noexcept {
-        auto& own = control_->consumer;
-        if (own.caught_up == next) return;
-        const bool stream = next - own.caught_up >= 2;
-        own.caught_up = next;
-        if (own.shown != next) show(next);
-        for (int turn = 0; stream && turn < kRestTurns; ++turn) relax();
+        if (control_->consumer.shown != next) show(next);
+        control_->consumer.rest.nothing_at(next, longest_rest_);
     }
 
     Sequence exactly_consumed() const noexcept {
@@ -265,6 +262,7 @@ class SequencedSpscRing {
     Control* control_;
     SequencedSlots<Memory> slots_;
     std::int64_t show_every_;
+    int longest_rest_ = StreamRest::kLongest;
 
     static_assert(std::is_trivially_destructible_v<Control>, "nobody ends the life of a ring in shared memory");
 };

@@ -38,6 +38,9 @@ class SlotWord {
         const std::uint64_t distance = (word & ~kTagMask) - (static_cast<std::uint64_t>(sequence) << kTagBits);
         return static_cast<std::int64_t>(distance) >> kTagBits;
     }
+    // How many records a thread may sleep through. A word that is farther ahead was written by no ring, and is not
+    // followed: a few of those could send who does in circles.
+    static constexpr std::int64_t kFarthest = std::int64_t{1} << 53U;
     // The word of the same slot a lap later, free.
     static constexpr std::uint64_t freed(std::uint64_t word, std::int64_t capacity) noexcept {
         return (word & ~kTagMask) + (static_cast<std::uint64_t>(capacity) << kTagBits);

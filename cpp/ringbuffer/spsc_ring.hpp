@@ -10,6 +10,7 @@
 
 #include "ringbuffer/sequence.hpp"
 #include "ringbuffer/slots.hpp"
+#include "ringbuffer/stream_rest.hpp"
 
 namespace fastmas::ringbuffer {
 
@@ -20,13 +21,18 @@ struct SpscControl {
     using Atom = typename Memory::template Atom<T>;
 
     // Each side's own line: only that side touches it, so a push that has room costs one store others can see.
-    struct alignas(kLineBytes) Side {
+    struct alignas(kLineBytes) Producer {
         Sequence next = 0;  // the sequence this side handles next
         Sequence seen = 0;  // the other side's index when last looked at: it can only have grown since
     };
+    struct alignas(kLineBytes) Consumer {
+        Sequence next = 0;
+        Sequence seen = 0;
+        StreamRest rest;
+    };
 
-    Side producer;
-    Side consumer;
+    Producer producer;
+    Consumer consumer;
     alignas(kLineBytes) Atom<Sequence> published{0};  // records pushed: everything below may be read
     alignas(kLineBytes) Atom<Sequence> consumed{0};   // records popped: everything below may be overwritten
 };
@@ -84,7 +90,7 @@ class SpscRing {
         auto& own = control_->producer;
         std::int64_t fits = capacity() - (own.next - own.seen);
         if (fits < count) fits = refreshed_room();
-        const std::int64_t taken = std::min(count, fits);
+        const std::int64_t taken = std::min({count, fits, capacity()});  // whatever the positions say
         if (taken <= 0) return 0;
         Memory::kill_point("push_many: room seen");
         slots_.write_many(own.next, records, taken);
@@ -141,7 +147,7 @@ class SpscRing {
         auto& own = control_->consumer;
         std::int64_t there = own.seen - own.next;
         if (there < max) there = refreshed_available();
-        const std::int64_t taken = std::min(max, there);
+        const std::int64_t taken = std::min({max, there, capacity()});  // whatever the positions say
         if (taken <= 0) return 0;
         Memory::kill_point("pop_many: records seen");
         slots_.read_many(own.next, out, taken);
@@ -189,6 +195,10 @@ class SpscRing {
         return slots_.at(own.next);
     }
 
+    // For a consumer whose producer stands still while it looks, as threads of one interpreter do: then a look away
+    // from a stream is time lost.
+    void never_rest() noexcept { longest_rest_ = 0; }
+
     // The sequence that front() shows.
     Sequence next_to_pop() const noexcept { return control_->consumer.next; }
 
@@ -225,6 +235,7 @@ class SpscRing {
         auto& own = control_->consumer;
         // [S1 acquire] pairs with [S1 release] in publish(): the records below it are written.
         own.seen = control_->published.load(std::memory_order_acquire);
+        if (own.seen == own.next) own.rest.nothing_at(own.next, longest_rest_);
         return own.seen - own.next;
     }
 
@@ -239,6 +250,7 @@ class SpscRing {
     Block block_;  // of a ring that owns its memory
     Control* control_;
     Slots<Memory> slots_;
+    int longest_rest_ = StreamRest::kLongest;
 
     static_assert(std::is_trivially_destructible_v<Control>, "nobody ends the life of a ring in shared memory");
 };

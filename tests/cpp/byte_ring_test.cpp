@@ -230,22 +230,26 @@ TEST(a_producer_that_died_at_any_step_is_replaced) {
             auto ring = body.view();
             bring_to(ring, offset, true);
             const std::int64_t before = ring.pushed();
+            const auto begins = ring.next_to_push();
             CrashMemory::watch(body.data(), body.bytes());
             const bool pushed = push(ring, deceiving(bytes, 1));
             auto all = CrashMemory::unwatch();
             if (!pushed) continue;
-            std::int64_t there = before;
+            bool there = false;
             for (const Crash& crash : all) {
                 ++crashes;
                 const Body<CrashRing> left(shape, crash);
                 auto survivor = left.view();
                 survivor.resume_producer();
-                CHECK(survivor.pushed() >= there && survivor.pushed() <= before + 1);
-                there = survivor.pushed();
+                CHECK(!there || survivor.next_to_push() != begins);  // once it is there, it stays
+                there = survivor.next_to_push() != begins;
+                // The count is exact but for a death between its two notes.
+                const bool counted = there && crash.step != "push: position noted";
+                CHECK_EQUAL(survivor.pushed(), before + (counted ? 1 : 0));
                 Bytes out;
                 CHECK(pop(survivor, out));
                 CHECK(out.empty());
-                if (there > before) {
+                if (there) {
                     CHECK(pop(survivor, out));
                     CHECK(out == deceiving(bytes, 1));
                 }
@@ -257,7 +261,7 @@ TEST(a_producer_that_died_at_any_step_is_replaced) {
                 CHECK(!pop(survivor, out));
                 CHECK(survivor.was_empty());
             }
-            CHECK_EQUAL(there, before + 1);
+            CHECK(there);
         }
     }
     CHECK(crashes > 200);

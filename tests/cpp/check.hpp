@@ -56,6 +56,8 @@ inline int run_all(int argc, char** argv) {
             ++failed;
             std::cerr << "FAILED " << test.name << "\n  unexpected exception: " << error.what() << "\n";
         }
+        // What failed one test may make a later one hang.
+        if (failed > 0 && std::getenv("FASTMAS_FAIL_FAST") != nullptr) break;
     }
     std::cout << ran - failed << " passed, " << failed << " failed\n";
     return failed == 0 && ran > 0 ? 0 : 1;

@@ -26,12 +26,13 @@ struct KillLog {
 
 // `Rig::Producer` and `Rig::Consumer` take their role over in their constructors, from whoever held it, dead or not,
 // and let go of it without a word in their destructors. A consumer says next(), delivered() (since its join) and
-// whether it resumed(), and can rejoin(). `Rig::kExact`: nothing is ever lost between two records.
+// whether it resumed(), and can rejoin(). `Rig::kExact`: nothing is ever lost between two records. A rig whose slots
+// are not records says what its shape_of(capacity) is.
 template <class Rig>
 class OneToOneRounds {
   public:
     OneToOneRounds(std::int64_t capacity, std::uint64_t seed)
-        : shape_(ringbuffer::RingShape::checked(capacity, sizeof(StressRecord))),
+        : shape_(shape_of(capacity)),
           log_memory_(sizeof(KillLog)),
           log_(*new (log_memory_.data()) KillLog),
           rig_(shape_),
@@ -54,6 +55,13 @@ class OneToOneRounds {
     const Deaths& deaths() const { return deaths_; }
 
   private:
+    static ringbuffer::RingShape shape_of(std::int64_t capacity) {
+        if constexpr (requires { Rig::shape_of(capacity); })
+            return Rig::shape_of(capacity);
+        else
+            return ringbuffer::RingShape::checked(capacity, sizeof(StressRecord));
+    }
+
     void one_round() {
         const bool producer_dies = prng_.below(2) == 0;
         const auto steps = 1 + static_cast<std::int64_t>(prng_.below(Rig::kMostSteps));
@@ -134,11 +142,15 @@ class OneToOneRounds {
                 const auto unseen = consumer.delivered() - log_.delivered.load();
                 CHECK(unseen >= 0);
                 CHECK(unseen <= kKillBatch);
+                // What was lent to who died had not been given back, so it is there again.
+                if (deaths_.last().starts_with("peek:")) CHECK_EQUAL(unseen, 0);
                 log_.in_call += unseen;
                 if (Rig::kExact) CHECK_EQUAL(consumer.next() - log_.next.load(), unseen);
             } else {
                 CHECK(!Rig::kExact);  // put out while nobody was there
             }
+        } else if (consumer.resumed()) {
+            CHECK(consumer.joined_at() >= log_.next.load());  // the dead one's last join, whole, and none before it
         }
         log_.next = consumer.next();
         log_.delivered = consumer.delivered();

@@ -37,18 +37,39 @@ struct InheritedBody {
     SharedMemory memory;
 };
 
+// Batches of even numbers are lent where the ring lends slots: written and read in place, a step a record.
 template <class Ring, template <class> class Home>
 struct SpscRig : Home<Ring> {
     using Home<Ring>::Home;
     static constexpr bool kExact = true;
     static constexpr std::uint64_t kMostSteps = 60;
+    static constexpr bool kLends = requires(Ring & ring) {
+        ring.claim(1);
+        ring.peek(1);
+    };
 
     struct Producer {
         explicit Producer(SpscRig& rig) : ring(rig.body(), rig.shape) { ring.resume_producer(); }
         std::int64_t next() const { return ring.pushed(); }
         std::int64_t push(const StressRecord* records, std::int64_t count) {
+            if constexpr (kLends) {
+                if (count % 2 == 0) return push_in_place(records, count);
+            }
             if (count > 1) return ring.push_many(bytes_of(records), count);
             return ring.try_push(bytes_of(records)) ? 1 : 0;
+        }
+        std::int64_t push_in_place(const StressRecord* records, std::int64_t count) {
+            if (const auto given_up = ring.claim(1); given_up.count != 0)
+                std::memset(given_up.records, 0xEE, sizeof(StressRecord));  // never published: nobody sees it
+            const auto lent = ring.claim(count);
+            KillMemory::kill_point("claim: lent");
+            for (std::int64_t i = 0; i < lent.count; ++i) {
+                std::memcpy(lent.records + static_cast<std::size_t>(i) * sizeof(StressRecord), &records[i],
+                            sizeof(StressRecord));
+                KillMemory::kill_point("claim: a record written");
+            }
+            if (lent.count != 0) ring.publish(lent.count);
+            return lent.count;
         }
         Ring ring;
     };
@@ -57,14 +78,30 @@ struct SpscRig : Home<Ring> {
         std::int64_t next() const { return ring.next_to_pop(); }
         std::int64_t delivered() const { return next(); }
         std::int64_t joined_at() const { return 0; }
-        bool resumed() const { return true; }
+        bool resumed() const { return resumed_; }
         bool in() const { return true; }
-        void rejoin() {}
+        void rejoin() { resumed_ = false; }
         std::int64_t pop(StressRecord* records, std::int64_t max) {
+            if constexpr (kLends) {
+                if (max % 2 == 0) return pop_in_place(records, max);
+            }
             if (max > 1) return ring.pop_many(bytes_of(records), max);
             return ring.try_pop(bytes_of(records)) ? 1 : 0;
         }
+        std::int64_t pop_in_place(StressRecord* records, std::int64_t max) {
+            (void)ring.peek(1);  // and given up: it is there the next time
+            const auto lent = ring.peek(max);
+            KillMemory::kill_point("peek: lent");
+            for (std::int64_t i = 0; i < lent.count; ++i) {
+                std::memcpy(&records[i], lent.records + static_cast<std::size_t>(i) * sizeof(StressRecord),
+                            sizeof(StressRecord));
+                KillMemory::kill_point("peek: a record read");
+            }
+            if (lent.count != 0) ring.give_back(lent.count);
+            return lent.count;
+        }
         Ring ring;
+        bool resumed_ = true;
     };
 };
 

@@ -1,5 +1,7 @@
-// The SPSC rings and the broadcast rings with either side killed at every step: what is delivered is whole, in order,
-// never twice, and whatever is missing is accounted for. A longer run: RING_KILL_ROUNDS=100000 ring_kill_test
+// The SPSC rings, the ring of bytes and the broadcast rings with either side killed at every step: what is delivered is
+// whole, in order, never twice, and whatever is missing is accounted for. A longer run:
+// RING_KILL_ROUNDS=100000 ring_kill_test
+#include "ring_kill_bytes.hpp"
 #include "ring_kill_rigs.hpp"
 
 using namespace fastmas::testing;
@@ -7,7 +9,16 @@ using namespace fastmas::testing;
 TEST(spsc_is_killed) {
     OneToOneRounds<SpscRig<SpscRing<KillMemory>, InheritedBody>> rounds(8, 41);
     rounds.run(kill_rounds(4000));
-    rounds.deaths().require({"push: room seen", "push: written", "push: published", "pop: read", "pop: given back"});
+    rounds.deaths().require({"push: room seen", "push: written", "push: published", "pop: read", "pop: given back",
+                             "claim: lent", "claim: a record written", "peek: lent", "peek: a record read"});
+}
+
+TEST(bytes_is_killed) {
+    OneToOneRounds<ByteRig<InheritedBody>> rounds(8, 45);
+    rounds.run(kill_rounds(4000));
+    rounds.deaths().require({"push: room seen", "push: written", "push: end written", "push: padded", "push: published",
+                             "push: position noted", "front: lent", "pop: frame seen", "pop: read", "pop: given back",
+                             "pop: counted", "pop: shown"});
 }
 
 TEST(either_side_of_a_sequenced_spsc_ring_is_killed_at_every_step) {

@@ -2,6 +2,7 @@
 // that, of the ring's, or of closing. The kernel gives their role back, the next one takes it, and at the end nothing
 // is left.
 #include "ring_directory.hpp"
+#include "ring_kill_bytes.hpp"
 #include "ring_kill_rigs.hpp"
 #include "ringbuffer/kill_point.hpp"
 #include "ringbuffer/segment.hpp"
@@ -31,6 +32,9 @@ RegionSpec kind_of(const SpscRing<KillMemory>*) {
 }
 RegionSpec kind_of(const SequencedSpscRing<KillMemory>*) {
     return spec_of_kind(RingKind::spsc, SlotLayout::sequenced, Overflow::refuse);
+}
+RegionSpec kind_of(const ByteRing<KillMemory>*) {
+    return spec_of_kind(RingKind::bytes, SlotLayout::contiguous, Overflow::refuse);
 }
 RegionSpec kind_of(const BroadcastRing<KillMemory>*) {
     return spec_of_kind(RingKind::broadcast, SlotLayout::contiguous, Overflow::refuse);
@@ -96,6 +100,12 @@ TEST(shared_spsc_is_killed) {
 TEST(shared_sequenced_spsc_is_killed) {
     OneToOneRounds<SpscRig<SequencedSpscRing<KillMemory>, SharedBody>> rounds(8, 62);
     rounds.run(kill_rounds(1000));
+}
+
+TEST(shared_bytes_is_killed) {
+    OneToOneRounds<ByteRig<SharedBody>> rounds(8, 66);
+    rounds.run(kill_rounds(1000));
+    rounds.deaths().require({"attach: opened", "attach: present", "attach: mapped", "push: published", "pop: read"});
 }
 
 TEST(shared_broadcast_is_killed) {

@@ -12,8 +12,10 @@
 #include "check.hpp"
 #include "child_process.hpp"
 #include "ring_directory.hpp"
+#include "ringbuffer/file_lock.hpp"
 #include "ringbuffer/kill_point.hpp"
 #include "ringbuffer/segment.hpp"
+#include "ringbuffer/segment_file.hpp"
 
 using namespace fastmas::ringbuffer;
 using fastmas::testing::exit_code_of;
@@ -240,6 +242,7 @@ pid_t spawn_and_stop(const std::function<void()>& body) {
 
 constexpr char kNameDecided[] = "close: name decided";
 constexpr char kGivenBack[] = "leave: written down";
+constexpr char kPlaceTaken[] = "take: locked";
 
 void go_on_to_the_end(pid_t stopped) {
     CHECK_EQUAL(kill(stopped, SIGCONT), 0);
@@ -266,6 +269,24 @@ TEST(who_leaves_is_alive_until_it_has_left) {
     CHECK_THROWS(mine->take(kProducer), SegmentBusy, "is held by process " + std::to_string(other));
     go_on_to_the_end(other);
     CHECK(mine->state_of(kProducer) == RoleState::left);
+}
+
+// It has a place and has not written its name there: who looked for the name now would find it nowhere, and take
+// another.
+TEST(who_takes_a_place_by_name_keeps_others_from_looking) {
+    const RingDirectory directory;
+    const auto mine = make();
+    const pid_t other = spawn_and_stop<kPlaceTaken>([] { attach()->take_any(Side::consumer, "risk", nullptr); });
+    CHECK_EQUAL(exit_code_of(spawn([&] {  // a child: who closes a ring's file gives its own locks on it back
+                    const Descriptor file = open_ring_file(path_of("/feed"), "/feed", true);
+                    const LockHolder looking = holder_of(file.get(), LockByte::kRoleTable, LockType::exclusive);
+                    CHECK(looking.held && looking.exclusive);
+                    CHECK_EQUAL(looking.pid, other);
+                    return 0;
+                })),
+                0);
+    go_on_to_the_end(other);
+    CHECK(mine->take_any(Side::consumer, "risk", nullptr) == Role::consumer(0));
 }
 
 TEST(who_leaves_while_it_is_asked_for_is_not_dead) {

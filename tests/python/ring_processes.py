@@ -17,6 +17,7 @@ import numpy as np
 from fastmas.records import Record, i64, u64
 
 PATIENCE_S = 60.0  # far more than anything here takes
+SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")  # .ci/run python-asan: a fork takes ten times as long
 _numbers = itertools.count()
 
 
@@ -31,6 +32,11 @@ class Proof(Record):
     @classmethod
     def of(cls, sequence: int) -> Proof:
         return cls(sequence, mixed(sequence), sequence, mixed(sequence) ^ (2**64 - 1))
+
+
+def kill_rounds(usual: int) -> int:
+    """How often a test kills a process: as usual, or as RING_KILL_ROUNDS says; a sanitizer finds the same in fewer."""
+    return int(os.environ.get("RING_KILL_ROUNDS", usual // 5 if SANITIZED else usual))
 
 
 def mixed(sequence: int) -> int:

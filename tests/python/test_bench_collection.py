@@ -47,7 +47,7 @@ def installed(tmp_path: Path) -> Path:
     folder = tmp_path / "site" / "parts" / "bench"
     folder.mkdir(parents=True)
     (folder.parent / "__init__.py").touch()
-    for name in ("__init__.py", "conftest.py"):
+    for name in ("__init__.py", "conftest.py", "machine.py"):
         shutil.copy(ROOT / "bench" / name, folder / name)
     (folder / "bench_sums.py").write_text(BENCH)
     (tmp_path / "elsewhere").mkdir()
@@ -55,10 +55,11 @@ def installed(tmp_path: Path) -> Path:
 
 
 def run(installed: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}  # of the pytest above
     return subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--pyargs", "parts.bench", *options],
         cwd=installed / "elsewhere",
-        env={**os.environ, "PYTHONPATH": str(installed / "site"), "PYTEST_ADDOPTS": ""},
+        env={**own, "PYTHONPATH": str(installed / "site")},
         capture_output=True,
         text=True,
         check=False,

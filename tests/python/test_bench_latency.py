@@ -6,6 +6,8 @@ import importlib
 import io
 import json
 import re
+import subprocess
+import sys
 import uuid
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -30,6 +32,19 @@ def part(name: str) -> Any:
 suite, report, plot, worker = (part(f"latency.{name}") for name in ("suite", "report", "plot", "worker"))
 Histogram = part("latency.histogram").Histogram
 TINY = suite.Plan(trip_laps=2, stream_laps=1, paced_laps=1, lap_s=0.0005, paced_s=0.002, blocked_s=0.01, most_s=60.0)
+
+
+def test_the_suite_needs_nothing_but_a_plain_install() -> None:
+    code = (
+        "import importlib, sys\n"
+        "for name in ('pytest', 'pytest_benchmark', 'matplotlib', 'pandas'): sys.modules[name] = None\n"
+        "from fastmas.cli.bench import suite_package\n"
+        "for name in ('latency.suite', 'latency.report', 'latency.plot', 'machine'):\n"
+        "    part = importlib.import_module(f'{suite_package()}.{name}')\n"
+        "print(part.machine()['cpus'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and int(done.stdout) >= 1, done.stderr
 
 
 # ---- numbers

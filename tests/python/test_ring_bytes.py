@@ -88,6 +88,24 @@ def test_what_is_too_large_is_refused_with_the_bound() -> None:
         ByteRing("large")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_what_does_not_fit_is_dropped_when_that_is_asked_for(name: str, shared: bool) -> None:
+    ring = ByteRing.create(name, 64, overflow="drop_newest") if shared else ByteRing(64, overflow="drop_newest")
+    assert (ring.overflow, ring.dropped, ByteRing(64).overflow) == ("drop_newest", 0, "refuse")
+    for first in b"abcd":
+        ring.push(bytes([first]) * 16)
+    assert not ring.try_push(b"e" * 16)
+    assert (ring.pushed, ring.dropped) == (2, 3)
+    with ByteRing.attach(name) if shared else ring as into:
+        assert into.overflow == "drop_newest"
+        assert into.pop_many() == [b"a" * 16, b"b" * 16]
+    ring.close()
+    text = "overflow must be 'refuse' or 'drop_newest', got 'evict'"
+    for make in (lambda: ByteRing(64, overflow="evict"), lambda: ByteRing.create(name, 64, overflow="evict")):  # type: ignore[arg-type]
+        with pytest.raises(ConfigError, match=text):
+            make()
+
+
 def test_pop_into_a_buffer() -> None:
     ring, buffer = ByteRing(256), bytearray(b"." * 8)
     ring.push(b"hello")
@@ -127,23 +145,6 @@ def test_waiting_ends_with_room_a_frame_or_the_deadline() -> None:
         ring.push(frame_of(number)[:24], PATIENCE_S)
     consumer.join()
     assert got == [frame_of(number)[:24] for number in range(400)]
-
-
-def test_a_push_wakes_who_sleeps_at_once() -> None:
-    """Each sleeps before every frame; a wake-up that is lost shows as a pop that took as long as a sleep may."""
-    there, back = ByteRing(64, wait="block"), ByteRing(64, wait="block")
-    echo = threading.Thread(target=lambda: [back.push(there.pop(PATIENCE_S), PATIENCE_S) for _ in range(200)])
-    echo.start()
-    slow = 0
-    for number in range(200):
-        there.push(number.to_bytes(2, "little"))
-        try:
-            assert back.pop(0.045) == number.to_bytes(2, "little")
-        except DeadlineError:  # this machine, or a wake-up that did not come
-            slow += 1
-            assert back.pop(PATIENCE_S) == number.to_bytes(2, "little")
-    echo.join()
-    assert slow < 100
 
 
 def test_a_closed_ring_refuses() -> None:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from ring_processes import kill_rounds
 
 from fastmas.errors import ConfigError, PeerDeadError, RingBusyError, RingGoneError
 from fastmas.records import Record, i64, u64
@@ -24,7 +25,7 @@ from fastmas.ring import MpmcRing, MpscRing
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="shared memory is POSIX")
 KINDS = [MpscRing, MpmcRing]
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0  # far more than anything here takes
 _numbers = itertools.count()
 
 
@@ -278,15 +279,15 @@ def test_the_last_consumer_dies(name: str, kind: Any) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", [1, 2])
 def test_producers_are_killed_and_the_others_go_on(name: str, kind: Any, seed: int) -> None:
-    """Three push without end; one after the other is killed in the middle, and another comes: 160 times, and on until
-    three were in the middle of a record."""
-    rounds, at_once = 160, 3
+    """Three push without end; one after the other is killed in the middle, and another comes: so many times, and on
+    until three were in the middle of a record."""
+    rounds, at_once = kill_rounds(60), 3
     rng = random.Random(seed)
     with kind.create(name, LARGE, 8, role="consumer") as ring:
         ledger = Ledger()
         children = {run: Child(push_for_ever(kind, name, run)) for run in range(at_once)}
         for run in itertools.count(at_once):
-            if run >= at_once + (rounds if ring.skipped >= 3 else 20 * rounds):
+            if run >= at_once + (rounds if ring.skipped >= 3 else 50 * rounds):
                 break
             wanted = ring.popped + rng.randrange(60)
             while ring.popped < wanted or ledger.next[run - 1] == 0:
@@ -310,9 +311,9 @@ def test_producers_are_killed_and_the_others_go_on(name: str, kind: Any, seed: i
 
 
 def test_consumers_are_killed_and_nothing_comes_twice(name: str) -> None:
-    """Consumers write down what they got; one after the other is killed, and another comes: 160 times, and
-    on until three were in the middle of a record."""
-    rounds, at_once, most = 160, 2, 4
+    """Consumers write down what they got; one after the other is killed, and another comes: so many times, and on
+    until three were in the middle of a record."""
+    rounds, at_once, most = kill_rounds(100), 2, 4
     rng = random.Random(3)
     logs: list[mmap.mmap] = []
 
@@ -327,7 +328,7 @@ def test_consumers_are_killed_and_nothing_comes_twice(name: str) -> None:
     with MpmcRing.create(name, LARGE, 8) as ring:
         children = [consumer() for _ in range(at_once)]
         kills = 0
-        while kills < (rounds if ring.lost >= 3 else 20 * rounds):
+        while kills < (rounds if ring.lost >= 3 else 30 * rounds):
             kills += 1
             for _ in range(rng.randrange(1, 12)):
                 push(ring, rng.randint(1, 6))

@@ -13,13 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ring_processes import PATIENCE_S, Proof, Script, files_of, forked, kill, mixed, new_name, proofs
+from ring_processes import PATIENCE_S, Proof, Script, files_of, forked, kill, kill_rounds, mixed, new_name, proofs
 
 from fastmas.errors import ConfigError, DeadlineError, PeerDeadError, RingBusyError
 from fastmas.ring import SpscRing
 
 LAYOUTS = ["contiguous", "sequenced"]
-SOON_S = 10.0  # for what must be told within a second
 WAITS = ["adaptive", "spin", "yield", "block"]
 
 
@@ -126,11 +125,8 @@ signal.pause()
 """
 
 
-@pytest.mark.parametrize("grandchild", ["yes", "no"])
-@pytest.mark.parametrize("role", ["producer", "consumer"])
-@pytest.mark.parametrize("wait", WAITS)
-def test_a_peer_that_was_killed_is_told_within_a_second(name: str, role: Any, wait: Any, grandchild: str) -> None:
-    """Also when a child that it forked lives on: that has inherited neither the role nor its lock."""
+def seconds_until_told(name: str, role: Any, wait: Any, grandchild: str) -> float:
+    """How long after the death the last of three calls had raised."""
     mine: Any = "consumer" if role == "producer" else "producer"
     with (
         SpscRing.create(name, Proof, 2, role=mine, wait=wait) as ring,
@@ -143,31 +139,47 @@ def test_a_peer_that_was_killed_is_told_within_a_second(name: str, role: Any, wa
         if role == "producer":
             assert ring.pop() == Proof.of(0), "what it had pushed is there"
             calls: list[Callable[[], Any]] = [
-                lambda: ring.pop(timeout_s=SOON_S),
-                lambda: ring.pop_many(timeout_s=SOON_S),
+                lambda: ring.pop(timeout_s=PATIENCE_S),
+                lambda: ring.pop_many(timeout_s=PATIENCE_S),
                 lambda: try_until(ring),
             ]
             text = f"the producer of ring '{name}' died: process {holder.pid} ended without closing it; start another"
         else:
             assert ring.push_many(proofs(0, 2)) == 2, "there was room"
             calls = [
-                lambda: ring.push(Proof.of(2), timeout_s=SOON_S),
-                lambda: ring.push_many(proofs(2, 1), timeout_s=SOON_S),
+                lambda: ring.push(Proof.of(2), timeout_s=PATIENCE_S),
+                lambda: ring.push_many(proofs(2, 1), timeout_s=PATIENCE_S),
                 lambda: try_until(ring),
             ]
             text = f"the consumer of ring '{name}' died: process {holder.pid} ended without closing it; start another"
         for call in calls:
             with pytest.raises(PeerDeadError, match=text):
                 call()
-        assert time.monotonic() - killed < 1
+        told = time.monotonic() - killed
         assert (ring.peer_state, ring.peer_alive) == ("dead", False)
         if survivor != "0":
             os.kill(int(survivor), signal.SIGKILL)
+        return told
+
+
+@pytest.mark.parametrize("grandchild", ["yes", "no"])
+@pytest.mark.parametrize("role", ["producer", "consumer"])
+@pytest.mark.parametrize("wait", WAITS)
+def test_a_peer_that_was_killed_is_told(name: str, role: Any, wait: Any, grandchild: str) -> None:
+    """Also when a child that it forked lives on: that has inherited neither the role nor its lock."""
+    seconds_until_told(name, role, wait, grandchild)
+
+
+@pytest.mark.measures
+@pytest.mark.parametrize("role", ["producer", "consumer"])
+@pytest.mark.parametrize("wait", WAITS)
+def test_a_peer_that_was_killed_is_told_within_a_second(name: str, role: Any, wait: Any) -> None:
+    assert seconds_until_told(name, role, wait, "yes") < 1
 
 
 def try_until(ring: SpscRing) -> None:
     """A loop of calls that never wait, as a busy poller has it."""
-    give_up = time.monotonic() + SOON_S
+    give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
         if ring.role == "producer":
             assert ring.try_push(Proof.of(9)) is False
@@ -211,10 +223,10 @@ def test_who_takes_the_place_of_the_dead_goes_on(name: str, layout: Any) -> None
             assert into.pop() == Proof.of(got)
 
 
-def rounds_of_killed_producers(name: str, layout: Any, seconds: float) -> int:
+def rounds_of_killed_producers(name: str, layout: Any, rounds: int) -> None:
     """Whatever it was doing, the consumer sees every sequence once, in order, whole; its successor goes on."""
     dice = random.Random(7)
-    rounds = got = 0
+    got = 0
     with SpscRing.create(name, Proof, 16, role="consumer", layout=layout, wait="yield") as into:
 
         def produce() -> None:
@@ -230,9 +242,7 @@ def rounds_of_killed_producers(name: str, layout: Any, seconds: float) -> int:
                 else:
                     out.push_many(proofs(sequence, 7))
 
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            rounds += 1
+        for _ in range(rounds):
             with forked(produce) as pid:
                 wait_for(lambda: into.peer_alive)
                 assert into.pop(timeout_s=PATIENCE_S) == Proof.of(got)
@@ -247,16 +257,15 @@ def rounds_of_killed_producers(name: str, layout: Any, seconds: float) -> int:
                 while True:
                     assert into.pop(timeout_s=PATIENCE_S) == Proof.of(got)
                     got += 1
-    return rounds
 
 
-def rounds_of_killed_consumers(name: str, layout: Any, seconds: float) -> int:
+def rounds_of_killed_consumers(name: str, layout: Any, rounds: int) -> None:
     """Each notes what it got where its death cannot reach: no record comes twice, at most the last batch of each is
     lost, and what comes is whole and in order."""
     dice = random.Random(11)
-    rounds = sent = 0
+    sent = 0
     most = 9
-    seen = np.frombuffer(mmap.mmap(-1, 1 << 24), "u1")  # shared with the children
+    seen = np.frombuffer(mmap.mmap(-1, 1 << 26), "u1")  # shared with the children; far more than is sent
     with SpscRing.create(name, Proof, 16, layout=layout, wait="yield") as out:
 
         def consume() -> None:
@@ -272,9 +281,7 @@ def rounds_of_killed_consumers(name: str, layout: Any, seconds: float) -> int:
                     seen[sequence] += 1 if ok else 100
                     last = sequence
 
-        end = time.monotonic() + seconds
-        while time.monotonic() < end and sent < len(seen) - 1000:
-            rounds += 1
+        for _ in range(rounds):
             with forked(consume) as pid:
                 wait_for(lambda: out.peer_alive)
                 target = out.popped + 1
@@ -291,20 +298,22 @@ def rounds_of_killed_consumers(name: str, layout: Any, seconds: float) -> int:
         assert int(seen.max()) == 1, "a record came twice, torn or out of order"
         delivered = int(seen.sum())
         assert out.popped - rounds * most <= delivered <= out.popped
-    return rounds
+
+
+KILLED = [rounds_of_killed_producers, rounds_of_killed_consumers]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("body", [rounds_of_killed_producers, rounds_of_killed_consumers])
-def test_killed_at_random_moments(name: str, layout: Any, body: Callable[[str, Any, float], int]) -> None:
-    assert body(name, layout, 3.0) > 5
+@pytest.mark.parametrize("body", KILLED)
+def test_killed_at_random_moments(name: str, layout: Any, body: Callable[[str, Any, int], None]) -> None:
+    body(name, layout, kill_rounds(100))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("body", [rounds_of_killed_producers, rounds_of_killed_consumers])
-def test_killed_at_thousands_of_random_moments(name: str, layout: Any, body: Callable[[str, Any, float], int]) -> None:
-    assert body(name, layout, 60.0) > 1000
+@pytest.mark.parametrize("body", KILLED)
+def test_killed_at_thousands_of_random_moments(name: str, layout: Any, body: Callable[[str, Any, int], None]) -> None:
+    body(name, layout, kill_rounds(4000))
 
 
 # ---- what is not death

@@ -119,10 +119,18 @@ class SpscRing:
 class ByteRing:
     """A ring between one producer and one consumer for frames of any size."""
 
-    def __new__(cls, capacity_bytes: SupportsIndex, *, wait: _Wait = "adaptive") -> ByteRing: ...
+    def __new__(
+        cls, capacity_bytes: SupportsIndex, *, wait: _Wait = "adaptive", overflow: _Overflow = "refuse"
+    ) -> ByteRing: ...
     @classmethod
     def create(
-        cls, name: str, capacity_bytes: SupportsIndex, *, role: _Role = "producer", wait: _Wait = "adaptive"
+        cls,
+        name: str,
+        capacity_bytes: SupportsIndex,
+        *,
+        role: _Role = "producer",
+        wait: _Wait = "adaptive",
+        overflow: _Overflow = "refuse",
     ) -> ByteRing: ...
     @classmethod
     def attach(cls, name: str, *, role: _Role = "consumer", wait: _Wait = "adaptive") -> ByteRing: ...
@@ -147,6 +155,10 @@ class ByteRing:
     def closed(self) -> bool: ...
     @property
     def wait(self) -> str: ...
+    @property
+    def overflow(self) -> str: ...
+    @property
+    def dropped(self) -> int: ...
     @property
     def capacity_bytes(self) -> int: ...
     @property

@@ -36,7 +36,10 @@ def _part(package: str, name: str) -> Any:
 def bench(options: argparse.Namespace) -> int:
     """Run the suite; tables on stdout, progress on stderr."""
     package = suite_package()
-    suite, report = _part(package, "latency.suite"), _part(package, "latency.report")
+    # All of them now: what is missing shows before the measurement, not after it.
+    suite, report, plot, machine = (
+        _part(package, name) for name in ("latency.suite", "latency.report", "latency.plot", "machine")
+    )
     wanted = suite.contenders()
     if options.only:
         wanted = [one for one in wanted if one.floor or any(word in one.name.lower() for word in options.only)]
@@ -53,13 +56,13 @@ def bench(options: argparse.Namespace) -> int:
     progress = Console(stderr=True, quiet=options.quiet)
     with progress.status("two processes for each contender") as status:
         outcome = suite.Suite(suite.FULL if options.full else suite.SHORT, wanted, status.update).run()
-    document = report.as_document(outcome, _part(package, "conftest").machine())
+    document = report.as_document(outcome, machine.machine())
     if options.out is not None:
         (options.out / "latency.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
         caption = (
             f"{document['machine']['cpu_model']}, load average {outcome.load[0]:g} before and {outcome.load[1]:g} after"
         )
-        picture = _part(package, "latency.plot").draw(outcome.rows, caption)
+        picture = plot.draw(outcome.rows, caption)
         (options.out / "latency.svg").write_text(picture, encoding="utf-8")
     if options.json:
         print(json.dumps(document))
