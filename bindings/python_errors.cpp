@@ -4,6 +4,7 @@
 
 #include <cstdarg>
 #include <map>
+#include <mutex>
 #include <new>
 #include <string>
 #include <system_error>
@@ -14,14 +15,20 @@
 namespace fastmas::bindings {
 
 PyObject* error_class(const char* name) {
-    // Under the GIL only. The references are kept: exception classes live as long as the module does.
+    // The references are kept: exception classes live as long as the module does. No Python code runs under the mutex.
     static auto& classes = *new std::map<std::string, PyObject*>();
-    if (const auto found = classes.find(name); found != classes.end()) return found->second;
+    static auto& mutex = *new std::mutex();
+    {
+        const std::lock_guard lock(mutex);
+        if (const auto found = classes.find(name); found != classes.end()) return found->second;
+    }
     PyObject* module = PyImport_ImportModule("fastmas.errors");
     if (module == nullptr) return nullptr;
     PyObject* found = PyObject_GetAttrString(module, name);
     Py_DECREF(module);
-    if (found != nullptr) classes.emplace(name, found);
+    if (found == nullptr) return nullptr;
+    const std::lock_guard lock(mutex);
+    classes.emplace(name, found);
     return found;
 }
 

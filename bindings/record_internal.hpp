@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "record_make.hpp"
 #include "record_object.hpp"
 
 namespace fastmas::record_detail {
@@ -56,7 +57,6 @@ PyObject* record_getattro(PyObject* self, PyObject* name);
 int record_setattro(PyObject* self, PyObject* name, PyObject* value);
 // Assigns one field of a writable record, which stays as it was when the value does not fit; -1 with an exception set.
 int write_field(PyObject* self, const RecordField& field, PyObject* value);
-PyObject* allocate_record(RecordInfo& info);  // bytes not initialised
 PyObject* record_vectorcall(PyObject* cls, PyObject* const* args, std::size_t nargsf, PyObject* kwnames);
 // The index of the field of this name, -1 when there is none.
 Py_ssize_t find_field(const RecordClass& record_class, PyObject* name);
@@ -75,9 +75,6 @@ PyObject* restore_record(PyObject* module, PyObject* const* args, Py_ssize_t cou
 // record_registry.cpp
 void register_dtype(const RecordInfo& info);
 
-inline std::byte* payload(PyObject* record) {
-    return reinterpret_cast<std::byte*>(record) + sizeof(PyObject);
-}
 inline RecordClass& class_of(PyObject* record) {
     return *reinterpret_cast<RecordClass*>(Py_TYPE(record));
 }

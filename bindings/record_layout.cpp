@@ -84,6 +84,20 @@ std::string make_schema(const RecordInfo& info) {
     return text + "]}";
 }
 
+void list_canonical_words(RecordInfo& info) {
+    std::vector<CanonicalWord> words(info.size_bytes / 8);
+    const auto drop = [&](std::uint32_t at) -> CanonicalWord& {
+        words[at / 8].kept &= ~(std::uint64_t{0xFF} << (at % 8 * 8));
+        return words[at / 8];
+    };
+    for (const std::uint32_t at : info.padding) drop(at);
+    for (const std::uint32_t at : info.booleans) drop(at).booleans |= std::uint64_t{1} << (at % 8 * 8);
+    for (std::uint32_t i = 0; i < words.size(); ++i) {
+        words[i].offset = i * 8;
+        if (words[i].kept != ~std::uint64_t{0}) info.canonical.push_back(words[i]);
+    }
+}
+
 }  // namespace
 
 const KindRow& kind_row(FieldKind kind) {
@@ -169,6 +183,10 @@ void lay_out(RecordInfo& info) {
     for (std::uint32_t i = 0; i < info.size_bytes; ++i) {
         if (!used[i]) info.padding.push_back(i);
     }
+    list_canonical_words(info);
+#ifndef Py_GIL_DISABLED
+    if (info.size_bytes <= kFreeListBytes) info.free_room = kFreeListLength;
+#endif
     info.blank.assign(info.size_bytes, std::byte{0});
     info.schema = make_schema(info);
     info.fingerprint = fnv1a(info.schema);

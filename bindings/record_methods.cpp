@@ -306,19 +306,14 @@ PyObject* restore_record(PyObject*, PyObject* const* args, Py_ssize_t count) {
 }  // namespace record_detail
 
 void make_canonical(const RecordInfo& info, std::byte* rows, std::size_t count) {
-    if (info.padding.empty() && info.booleans.empty()) return;
-    for (std::size_t row = 0; row < count; ++row, rows += info.size_bytes) {
-        for (const std::uint32_t at : info.padding) rows[at] = std::byte{0};
-        for (const std::uint32_t at : info.booleans) rows[at] = rows[at] == std::byte{0} ? std::byte{0} : std::byte{1};
-    }
+    if (info.canonical.empty()) return;
+    for (std::size_t row = 0; row < count; ++row, rows += info.size_bytes) record_detail::canonicalise(info, rows);
 }
 
 PyObject* record_from_bytes(PyTypeObject* type, const std::byte* bytes) {
     RecordInfo& info = *reinterpret_cast<RecordClass*>(type)->info;
     PyObject* record = record_detail::allocate_record(info);
-    if (record == nullptr) return nullptr;
-    std::memcpy(record_detail::payload(record), bytes, info.size_bytes);
-    make_canonical(info, record_detail::payload(record), 1);
+    if (record != nullptr) record_detail::fill_record(info, record, bytes);
     return record;
 }
 

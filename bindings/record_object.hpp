@@ -40,6 +40,20 @@ struct FieldEntry {
     bool is_scalar = false;
 };
 
+// A word of a record that not every value is canonical in.
+struct CanonicalWord {
+    std::uint32_t offset = 0;
+    std::uint64_t kept = ~std::uint64_t{0};  // zeros where padding or a boolean is
+    std::uint64_t booleans = 0;              // 1 in each byte that is one
+
+    std::uint64_t of(std::uint64_t word) const {
+        // The highest bit of each byte that is not zero, without a carry from byte to byte.
+        constexpr std::uint64_t kLow = 0x7F7F7F7F7F7F7F7F;
+        const std::uint64_t not_zero = ((word & kLow) + kLow) | word;
+        return (word & kept) | ((not_zero >> 7U) & booleans);
+    }
+};
+
 struct RecordInfo {
     PyTypeObject* type = nullptr;         // borrowed: the class owns this
     bool writable = false;                // fields can be assigned; no part of the layout
@@ -57,11 +71,12 @@ struct RecordInfo {
     std::uint64_t required = 0;             // bit i: field i has no default
     std::vector<std::uint32_t> padding;     // offsets of the padding bytes
     std::vector<std::uint32_t> booleans;    // offsets of the bytes that are 0 or 1
+    std::vector<CanonicalWord> canonical;   // the words that have either
     std::vector<FieldEntry> entries;        // size 2^k, indexed by (address * multiplier) >> shift
     std::vector<PyGetSetDef> descriptors;   // what the field descriptors in the class point to
     std::vector<std::string> descriptions;  // their docstrings
     PyObject* free_head = nullptr;          // dead instances kept for the next construction, linked through their bytes
-    std::uint32_t free_count = 0;
+    std::uint32_t free_room = 0;            // how many more are kept
 
     RecordInfo() = default;
     RecordInfo(const RecordInfo&) = delete;

@@ -15,36 +15,21 @@ inline const FieldEntry& entry_of(const RecordClass& record_class, PyObject* nam
 
 }  // namespace
 
-PyObject* allocate_record(RecordInfo& info) {
-    PyObject* record = info.free_head;
-    if (record != nullptr) {
-        std::memcpy(&info.free_head, payload(record), sizeof info.free_head);
-        --info.free_count;
-#ifndef Py_REF_DEBUG
-        // Its type pointer is still there; only the counts were given back.
-        Py_SET_REFCNT(record, 1);
-        Py_INCREF(info.type);
-        return record;
-#endif
-    } else {
-        record = static_cast<PyObject*>(PyObject_Malloc(sizeof(PyObject) + info.size_bytes));
-        if (record == nullptr) return PyErr_NoMemory();
-    }
-    return PyObject_Init(record, info.type);
+PyObject* allocate_from_heap(RecordInfo& info) {
+    auto* record = static_cast<PyObject*>(PyObject_Malloc(sizeof(PyObject) + info.size_bytes));
+    return record == nullptr ? PyErr_NoMemory() : PyObject_Init(record, info.type);
 }
 
 void record_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
     RecordInfo& info = *class_of(self).info;
-#ifndef Py_GIL_DISABLED
-    if (info.free_count < kFreeListLength && info.size_bytes <= kFreeListBytes) {
+    if (info.free_room != 0) [[likely]] {
         std::memcpy(payload(self), &info.free_head, sizeof info.free_head);
         info.free_head = self;
-        ++info.free_count;
+        --info.free_room;
         Py_DECREF(type);
         return;
     }
-#endif
     PyObject_Free(self);
     Py_DECREF(type);
 }

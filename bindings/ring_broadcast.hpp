@@ -2,6 +2,7 @@
 // its subscribers.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,7 +15,17 @@
 
 namespace fastmas::bindings {
 
+class BroadcastEnd;
 class SubscriberEnd;
+
+// The subscribers that a full ring waits for. Those that died are put out, so that the next try succeeds, or are
+// required, so that it never will.
+struct Subscribers {
+    BroadcastEnd& end;
+    std::int32_t dead = -1;
+    bool lost();
+    void raise() const;
+};
 
 // The producer's end, or an observer's: one that may only subscribe and look.
 class BroadcastEnd final : public RingEnd {
@@ -35,18 +46,32 @@ class BroadcastEnd final : public RingEnd {
         return policy == ringbuffer::Overflow::evict ? f(evicting_) : f(overwriting_);
     }
 
-    bool try_publish(const std::byte* record) {
+    // ---- as Producer wants it (ring_producer.hpp)
+
+    static constexpr const char* kPush = "publish";
+    static constexpr const char* kPushMany = "publish_many";
+    Subscribers consumers() { return {*this}; }
+
+    template <class F>
+    PyObject* with_back(F&& f) {
+        return gates ? f(gated_) : f(*this);
+    }
+    bool try_push(const std::byte* record) {
         if (gates) [[likely]]
             return gated_.try_publish(record);
-        publish_many(record, 1);
+        push_many(record, 1);
         return true;
     }
-    std::int64_t publish_many(const std::byte* records, std::int64_t count);
+    std::int64_t push_many(const std::byte* records, std::int64_t count);
+    // Says who is in the way: the subscriber furthest behind.
+    PyObject* raise_full(PyObject* timeout_s) const;
     // To a thread that waits without the interpreter's lock.
     bool seems_writable() const { return !gates || !gated_.was_full(); }
 
     // Takes the role: goes on after what the last holder has published.
     void take_over();
+
+    ringbuffer::RoleState peer_state() const noexcept override { return state_of(kProducer); }
 
     // What is seen of a place, and whether someone has it (or had, and died).
     ringbuffer::PlaceView was(std::int32_t place) const { return gated_.was(place); }
@@ -65,7 +90,7 @@ class BroadcastEnd final : public RingEnd {
     const bool gates;  // the producer minds what its subscribers have not read
     const bool drops;  // and what does not fit is dropped and counted
 
-    std::vector<SubscriberEnd*> subscribers;  // made by this object and still open; under the interpreter's lock
+    std::vector<SubscriberEnd*> subscribers;  // made by this object and still open; under life()
 
   protected:
     void leaving() noexcept override;
@@ -78,6 +103,14 @@ class BroadcastEnd final : public RingEnd {
     Overwriting overwriting_;
     Evicting evicting_;
 };
+
+inline bool Subscribers::lost() {
+    dead = end.put_out_the_dead(true);
+    return dead >= 0;
+}
+inline void Subscribers::raise() const {
+    end.raise_dead_subscriber(dead);
+}
 
 // A subscriber's end. Its memory is the ring's, whose object it outlives.
 class SubscriberEnd final : public RingEnd {
@@ -93,15 +126,35 @@ class SubscriberEnd final : public RingEnd {
         return ring_.policy == ringbuffer::Overflow::evict ? f(evicting_) : f(overwriting_);
     }
 
+    // ---- as Consumer wants it (ring_consumer.hpp)
+
+    static constexpr const char* kPush = "publish";
+    static constexpr const char* kPopMany = "poll";
+    static constexpr bool kTakesFirst = false;
+    bool takes_all_there() const noexcept { return ring_.gates; }
+    OnePeer producers() const { return {*this, BroadcastEnd::kProducer}; }
+    void notify_producers() const noexcept {
+        if (ring_.gates) notify_writable();
+    }
+    PyObject* notify_producers(PyObject* result) const noexcept {
+        return ring_.gates ? notify_writable(result) : result;
+    }
+    template <class F>
+    PyObject* with_front(F&& f) {
+        return ring_.gates ? f(gated_) : f(*this);
+    }
+    bool put_out() const { return evicted(); }
+    void raise_put_out() const;
+
     // The oldest unread record, in place or as a copy that the next call overwrites; nullptr when there is none.
     const std::byte* front();
     std::int64_t next_to_pop() const;
     // False when it was put out meanwhile: then the record is to be thrown away.
     bool pop_front();
-    std::int64_t available() {
-        return with([](auto& subscriber) { return subscriber.available(); });
+    std::int64_t available(std::int64_t most) {
+        return std::min(most, with([](auto& subscriber) { return subscriber.available(); }));
     }
-    std::int64_t poll(std::byte* out, std::int64_t max) {
+    std::int64_t pop_many(std::byte* out, std::int64_t max) {
         return with([&](auto& subscriber) { return subscriber.poll(out, max); });
     }
     // To a thread that waits without the interpreter's lock.
@@ -123,10 +176,10 @@ class SubscriberEnd final : public RingEnd {
         return with([](const auto& subscriber) { return subscriber.place(); });
     }
 
-    void notify_producer() const noexcept {
-        if (ring_.gates) notify_writable();
-    }
     BroadcastEnd& ring() const { return ring_; }
+
+    ringbuffer::RoleState peer_state() const noexcept override { return state_of(BroadcastEnd::kProducer); }
+    PyObject* refuse(Side side) const override;
 
     const bool required;
     bool resumed = false;      // it goes on where a holder of its name stopped that died

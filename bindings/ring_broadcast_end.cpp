@@ -38,7 +38,7 @@ void BroadcastEnd::leaving() noexcept {
     while (!subscribers.empty()) subscribers.back()->close();
 }
 
-std::int64_t BroadcastEnd::publish_many(const std::byte* records, std::int64_t count) {
+std::int64_t BroadcastEnd::push_many(const std::byte* records, std::int64_t count) {
     if (gates) return gated_.publish_many(records, count);
     if (policy == Overflow::evict)
         evicting_.publish_many(records, count);
@@ -95,10 +95,27 @@ void BroadcastEnd::raise_dead_subscriber(std::int32_t place) const {
           static_cast<int>(memory()->segment()->pid_of(Role::consumer(place))));
 }
 
+// Says who is in the way: the subscriber furthest behind.
+PyObject* BroadcastEnd::raise_full(PyObject* timeout_s) const {
+    const LifeGuard guard(life());
+    std::int32_t slowest = -1;
+    for (std::int32_t place = 0; place < ringbuffer::kMaxSubscribers; ++place) {
+        const auto seen = was(place);
+        if (seen.joined && (slowest < 0 || seen.position < was(slowest).position)) slowest = place;
+    }
+    PyObject* name = slowest < 0 ? nullptr : subscriber_name(*this, slowest);
+    if (name == nullptr)
+        return raise("DeadlineError", "the ring stayed full for %S s; give a longer timeout_s", timeout_s);
+    raise("DeadlineError",
+          "the ring stayed full for %S s: subscriber %R is %lld records behind; poll it, close it, or give a longer "
+          "timeout_s",
+          timeout_s, name, static_cast<long long>(published() - was(slowest).position));
+    Py_DECREF(name);
+    return nullptr;
+}
+
 SubscriberEnd::SubscriberEnd(RingFormat&& held, BroadcastEnd& ring, std::string_view holder_name, bool is_required)
-    : RingEnd(std::move(held), ring.memory(), ring.waiting.strategy, /*guest=*/true),
-      required(is_required),
-      ring_(ring) {
+    : RingEnd(std::move(held), ring.memory(), ring.waiting.strategy, &ring), required(is_required), ring_(ring) {
     if (!ring.gates) copy_ = std::make_unique<std::byte[]>(static_cast<std::size_t>(format.slot_bytes));
     if (shared()) take_place(holder_name);
     const auto enter = [&](auto& view, auto& subscriber) {
@@ -123,7 +140,7 @@ SubscriberEnd::SubscriberEnd(RingFormat&& held, BroadcastEnd& ring, std::string_
 
 SubscriberEnd::~SubscriberEnd() {
     close();
-    // In a forked child the place is the parent's.
+    // It is given back; or, in a forked child, the parent's.
     with([](auto& subscriber) { subscriber.forget(); });
 }
 
@@ -156,8 +173,31 @@ void SubscriberEnd::join(Ring& ring, typename Ring::Subscriber& subscriber, bool
 }
 
 void SubscriberEnd::leaving() noexcept {
-    with([](auto& subscriber) { subscriber.leave(); });
+    // Given back by the ring and not by the subscriber, which forgets it when it goes: its thread may be in a call
+    // while another closes the ring, and has to find all that it uses where it was.
+    const auto give_back = [](auto& ring, auto& subscriber) {
+        if (subscriber.joined()) ring.vacate(subscriber.place());
+    };
+    if (ring_.gates)
+        give_back(ring_.gated_, gated_);
+    else if (ring_.policy == Overflow::evict)
+        give_back(ring_.evicting_, evicting_);
+    else
+        give_back(ring_.overwriting_, overwriting_);
     std::erase(ring_.subscribers, this);
+}
+
+PyObject* SubscriberEnd::refuse(Side side) const {
+    if (!closed()) return RingEnd::refuse(side);
+    return raise("ConfigError", "subscriber %R is closed; subscribe again", name);
+}
+
+void SubscriberEnd::raise_put_out() const {
+    raise(
+        "EvictedError",
+        "subscriber %R was put out of %s: it fell more than max_lag_records=%lld behind; close it and subscribe again, "
+        "which starts with the next record published",
+        name, called().c_str(), static_cast<long long>(memory()->spec().max_lag_records));
 }
 
 const std::byte* SubscriberEnd::front() {

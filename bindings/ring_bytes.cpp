@@ -47,14 +47,6 @@ ByteEnd& end_of(PyObject* self) {
     return *static_cast<ByteEnd*>(as_ring(self)->end);
 }
 
-// The one process at the other end.
-struct Peer {
-    const ByteEnd& end;
-    Role role;
-    bool lost() const { return end.state_of(role) == ringbuffer::RoleState::dead; }
-    void raise() const { end.raise_dead(role); }
-};
-
 // What holds a caller's buffer while a call uses it.
 class Buffer {
   public:
@@ -172,7 +164,7 @@ Attempt push_frame(ByteEnd& end, const Buffer& frame) {
 
 // A frame that found no room: again, unless nobody is left who could make some.
 Attempt not_pushed(ByteEnd& end, const Buffer& frame) {
-    const Peer consumer{end, ByteEnd::kConsumer};
+    const OnePeer consumer{end, ByteEnd::kConsumer};
     if (end.look_is_due() && consumer.lost()) {
         const Attempt last = push_frame(end, frame);  // the last thing it did may have been to make room
         if (last != Attempt::again) return last;
@@ -214,7 +206,7 @@ PyObject* push(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyObject
             as_ring(self)->end->refuse(Side::producer);
             return Attempt::error;
         },
-        [&] { return !end.ring.was_full_for(frame.bytes()); }, Peer{end, ByteEnd::kConsumer});
+        [&] { return !end.ring.was_full_for(frame.bytes()); }, OnePeer{end, ByteEnd::kConsumer});
     if (outcome == Attempt::again && end.drops && (outcome = not_pushed(end, frame)) != Attempt::error) Py_RETURN_NONE;
     if (outcome == Attempt::error) return nullptr;
     if (outcome == Attempt::again)
@@ -273,7 +265,7 @@ Attempt pop_into_buffer(ByteEnd& end, const Buffer& out, std::size_t* bytes) {
 // A try_ call found nothing: `step` once more when the producer is dead, since that came after what it did.
 template <class Step>
 Attempt after_nothing(ByteEnd& end, Step&& step) {
-    const Peer producer{end, ByteEnd::kProducer};
+    const OnePeer producer{end, ByteEnd::kProducer};
     if (!end.look_is_due() || !producer.lost()) return Attempt::again;
     const Attempt last = step();
     if (last != Attempt::again) return last;
@@ -290,7 +282,7 @@ Attempt wait_for_frames(PyObject* self, ByteEnd& end, const Patience& patience, 
             as_ring(self)->end->refuse(Side::consumer);
             return Attempt::error;
         },
-        [&] { return end.ring.was_readable(); }, Peer{end, ByteEnd::kProducer});
+        [&] { return end.ring.was_readable(); }, OnePeer{end, ByteEnd::kProducer});
 }
 
 PyObject* no_frame(PyObject* timeout_s) {
@@ -335,7 +327,8 @@ PyObject* pop_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
     }
     PyObject* frames = PyList_New(0);
     if (frames == nullptr) return nullptr;
-    // An error behind the first frame ends the batch: it comes again with the next call, the frames would not.
+    // A frame is popped when it is in the list. An error behind the first one ends the batch: it comes again with the
+    // next call, the frames would not.
     const auto step = [&] {
         while (PyList_GET_SIZE(frames) < most) {
             PyObject* bytes = nullptr;
@@ -379,32 +372,6 @@ PyObject* pop_into(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
 
 // ---- what the ring is, and was
 
-PyObject* get_max_frame_bytes(PyObject* self, void*) {
-    return PyLong_FromSize_t(end_of(self).ring.max_frame_bytes());
-}
-PyObject* get_pushed(PyObject* self, void*) {
-    return PyLong_FromLongLong(end_of(self).ring.pushed());
-}
-PyObject* get_popped(PyObject* self, void*) {
-    return PyLong_FromLongLong(end_of(self).ring.popped());
-}
-PyObject* get_was_bytes(PyObject* self, void*) {
-    return PyLong_FromLongLong(end_of(self).ring.was_bytes());
-}
-PyObject* get_was_empty(PyObject* self, void*) {
-    return PyBool_FromLong(end_of(self).ring.was_empty());
-}
-ringbuffer::RoleState peer_state(PyObject* self) {
-    const ByteEnd& end = end_of(self);
-    return end.state_of(end.shared() && end.holds(Side::producer) ? ByteEnd::kConsumer : ByteEnd::kProducer);
-}
-PyObject* get_peer_state(PyObject* self, void*) {
-    return PyUnicode_FromString(name_of(peer_state(self)));
-}
-PyObject* get_peer_alive(PyObject* self, void*) {
-    return PyBool_FromLong(peer_state(self) == ringbuffer::RoleState::alive);
-}
-
 PyMethodDef methods[] = {
     {"try_push", try_push, METH_O, docs::kByteTryPush},
     {"push", as_method(push), METH_FASTCALL | METH_KEYWORDS, docs::kBytePush},
@@ -412,56 +379,34 @@ PyMethodDef methods[] = {
     {"pop", as_method(pop), METH_FASTCALL | METH_KEYWORDS, docs::kBytePop},
     {"pop_many", as_method(pop_many), METH_FASTCALL | METH_KEYWORDS, docs::kBytePopMany},
     {"pop_into", as_method(pop_into), METH_FASTCALL | METH_KEYWORDS, docs::kBytePopInto},
-    {"create", as_method(create), METH_FASTCALL | METH_KEYWORDS | METH_CLASS, docs::kByteCreate},
-    {"attach", as_method(attach), METH_FASTCALL | METH_KEYWORDS | METH_CLASS, docs::kByteAttach},
-    FASTMAS_RING_METHODS,
+    FASTMAS_SHARED_METHODS(create, docs::kByteCreate, attach, docs::kByteAttach),
+    FASTMAS_RING_METHODS("ring", docs::kRingClose),
     {nullptr, nullptr, 0, nullptr},
 };
 
 PyGetSetDef properties[] = {
-    {"name", ring_get_name, nullptr, "The name in shared memory; None in process.", nullptr},
-    {"role", ring_get_role, nullptr, "'producer' or 'consumer' in shared memory; 'both' in process.", nullptr},
-    {"closed", ring_get_closed, nullptr, "Whether this object can no longer be used.", nullptr},
-    {"wait", ring_get_wait, nullptr, "How calls of this object wait: 'adaptive', 'spin', 'yield' or 'block'.", nullptr},
+    FASTMAS_END_PROPERTIES(kOnePeerDoc),
     {"overflow", ring_get_overflow, nullptr, "What a full ring does with the next frame.", nullptr},
     {"dropped", ring_get_dropped, nullptr, "How many frames were dropped because the ring was full.", nullptr},
     {"capacity_bytes", ring_get_capacity, nullptr, "How many bytes frames may take, each with eight more.", nullptr},
-    {"max_frame_bytes", get_max_frame_bytes, nullptr, "The largest frame: about half of the ring.", nullptr},
-    {"pushed", get_pushed, nullptr, "How many frames were ever pushed.", nullptr},
-    {"popped", get_popped, nullptr, "How many frames were ever popped.", nullptr},
-    {"was_bytes", get_was_bytes, nullptr, "How many bytes were in use a moment ago.", nullptr},
-    {"was_empty", get_was_empty, nullptr, "Whether no frame was waiting a moment ago.", nullptr},
-    {"peer_state", get_peer_state, nullptr,
-     "What is known of the process at the other end: 'absent' (nobody was there yet), 'alive', 'left' (it closed its "
-     "end) or 'dead' (it ended without). A stopped process is alive.",
-     nullptr},
-    {"peer_alive", get_peer_alive, nullptr, "Whether a process holds the other end now.", nullptr},
+    {"max_frame_bytes", ring_get<ByteEnd, [](ByteEnd& end) { return end.ring.max_frame_bytes(); }>, nullptr,
+     "The largest frame: about half of the ring.", nullptr},
+    {"pushed", ring_get<ByteEnd, [](ByteEnd& end) { return end.ring.pushed(); }>, nullptr,
+     "How many frames were ever pushed.", nullptr},
+    {"popped", ring_get<ByteEnd, [](ByteEnd& end) { return end.ring.popped(); }>, nullptr,
+     "How many frames were ever popped.", nullptr},
+    {"was_bytes", ring_get<ByteEnd, [](ByteEnd& end) { return end.ring.was_bytes(); }>, nullptr,
+     "How many bytes were in use a moment ago.", nullptr},
+    {"was_empty", ring_get<ByteEnd, [](ByteEnd& end) { return end.ring.was_empty(); }>, nullptr,
+     "Whether no frame was waiting a moment ago.", nullptr},
     {nullptr, nullptr, nullptr, nullptr, nullptr},
 };
-
-PyType_Slot slots[] = {
-    {Py_tp_doc, const_cast<char*>(docs::kByteRing)},
-    {Py_tp_new, as_slot(construct)},
-    {Py_tp_dealloc, as_slot(dealloc_ring_object)},
-    {Py_tp_traverse, as_slot(traverse_ring_object)},
-    {Py_tp_repr, as_slot(repr)},
-    {Py_tp_methods, methods},
-    {Py_tp_getset, properties},
-    {0, nullptr},
-};
-
-// Final: a subclass could hide the checks that the hot path relies on.
-PyType_Spec spec = {"fastmas.ring.ByteRing", sizeof(RingObject), 0,
-                    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE, slots};
 
 }  // namespace
 
 bool add_byte_ring(PyObject* module) {
-    PyObject* type = PyType_FromSpec(&spec);
-    if (type == nullptr) return false;
-    const int added = PyModule_AddObjectRef(module, "ByteRing", type);
-    Py_DECREF(type);
-    return added == 0;
+    return add_ring_type(module, {"fastmas.ring.ByteRing", docs::kByteRing, methods, properties, construct, repr}) !=
+           nullptr;
 }
 
 }  // namespace fastmas::bindings

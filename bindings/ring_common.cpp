@@ -1,5 +1,7 @@
 #include "ring_common.hpp"
 
+#include <cstring>
+
 #include "python_errors.hpp"
 #include "ring_arguments.hpp"
 
@@ -10,7 +12,32 @@ const RingEnd& end_of(PyObject* self) {
     return *as_ring(self)->end;
 }
 
+const char* short_name(const char* qualified) {
+    return std::strrchr(qualified, '.') + 1;
+}
+
 }  // namespace
+
+PyTypeObject* add_ring_type(PyObject* module, const RingType& type) {
+    PyType_Slot slots[] = {
+        {Py_tp_doc, const_cast<char*>(type.doc)},
+        {Py_tp_dealloc, as_slot(type.dealloc)},
+        {Py_tp_traverse, as_slot(type.traverse)},
+        {Py_tp_repr, as_slot(type.repr)},
+        {Py_tp_methods, type.methods},
+        {Py_tp_getset, type.properties},
+        {type.construct == nullptr ? 0 : Py_tp_new, as_slot(type.construct)},
+        {0, nullptr},
+    };
+    const unsigned long none_from_python = type.construct == nullptr ? Py_TPFLAGS_DISALLOW_INSTANTIATION : 0;
+    PyType_Spec spec = {
+        type.name, static_cast<int>(type.bytes), 0,
+        static_cast<unsigned>(Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE | none_from_python),
+        slots};
+    PyObject* made = PyType_FromSpec(&spec);
+    if (made == nullptr || PyModule_AddObjectRef(module, short_name(type.name), made) < 0) Py_CLEAR(made);
+    return reinterpret_cast<PyTypeObject*>(made);
+}
 
 PyObject* ring_close(PyObject* self, PyObject*) {
     as_ring(self)->end->close();
@@ -75,8 +102,16 @@ PyObject* ring_get_dropped(PyObject* self, void*) {
     return PyLong_FromLongLong(end_of(self).header->dropped.load(std::memory_order_relaxed));
 }
 
-PyObject* ring_repr(const char* type_name, PyObject* self) {
+PyObject* ring_get_peer_state(PyObject* self, void*) {
+    return PyUnicode_FromString(name_of(end_of(self).peer_state()));
+}
+PyObject* ring_get_peer_alive(PyObject* self, void*) {
+    return PyBool_FromLong(end_of(self).peer_state() == ringbuffer::RoleState::alive);
+}
+
+PyObject* ring_repr(PyObject* self) {
     const RingEnd& end = end_of(self);
+    const char* const type_name = short_name(Py_TYPE(self)->tp_name);
     PyObject* held = end.format.description();
     if (held == nullptr) return nullptr;
     const auto capacity = static_cast<long long>(end.memory()->spec().shape.capacity);

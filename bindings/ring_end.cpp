@@ -37,12 +37,12 @@ struct SharedEnds {
     }
 };
 
-RingEnd::RingEnd(RingFormat&& held, std::shared_ptr<RingMemory> owned, WaitStrategy strategy, bool guest)
+RingEnd::RingEnd(RingFormat&& held, std::shared_ptr<RingMemory> owned, WaitStrategy strategy, RingEnd* host)
     : format(std::move(held)),
       header(&owned->header()),
       waiting{strategy, owned->segment() != nullptr},
       memory_(std::move(owned)),
-      guest_(guest) {
+      host_(host) {
     if (!shared()) return;
     SharedEnds& all = SharedEnds::instance();
     const std::lock_guard lock(all.mutex);
@@ -105,7 +105,7 @@ void RingEnd::leave() noexcept {
     set_gates();
     leaving();
     if (shared()) {
-        if (!guest_)
+        if (host_ == nullptr)
             memory_->segment()->close();
         else if (role_)
             memory_->segment()->leave(*role_);
@@ -115,15 +115,18 @@ void RingEnd::leave() noexcept {
 }
 
 void RingEnd::close() noexcept {
+    const LifeGuard guard(life());
     leave();
 }
 
 void RingEnd::lend(Side side) noexcept {
+    const LifeGuard guard(life());
     lent_[static_cast<int>(side)] = true;
     set_gates();
 }
 
 void RingEnd::take_back(Side side) noexcept {
+    const LifeGuard guard(life());
     lent_[static_cast<int>(side)] = false;
     set_gates();
 }
@@ -143,7 +146,18 @@ bool RingEnd::regain(Side side) {
     return false;
 }
 
+PyObject* RingEnd::wake_readers(PyObject* result) const noexcept {
+    notify(header->readable, waiting.shared);
+    return result;
+}
+
+PyObject* RingEnd::wake_writers(PyObject* result) const noexcept {
+    notify(header->writable, waiting.shared);
+    return result;
+}
+
 PyObject* RingEnd::keeper() {
+    const LifeGuard guard(life());
     if (keeper_ != nullptr) return keeper_;
     auto held = std::make_unique<std::shared_ptr<RingMemory>>(memory_);
     keeper_ = PyCapsule_New(held.get(), nullptr, [](PyObject* self) {
@@ -159,6 +173,16 @@ std::string RingEnd::called() const {
 
 RoleState RingEnd::state_of(Role role) const noexcept {
     return shared() ? memory_->segment()->state_of(role) : RoleState::alive;
+}
+
+RoleState RingEnd::peer_state() const noexcept {
+    return state_of(shared() && holds(Side::producer) ? Role::consumer(0) : Role::producer(0));
+}
+
+PyObject* RingEnd::raise_full(PyObject* timeout_s) const {
+    return raise("DeadlineError",
+                 "the ring of %lld records stayed full for %S s; pop from it or give a longer timeout_s",
+                 static_cast<long long>(memory_->spec().shape.capacity), timeout_s);
 }
 
 void RingEnd::raise_dead(Role role) const {
@@ -178,10 +202,10 @@ bool RingEnd::only_dead_after(std::int64_t pushed) {
 PyObject* RingEnd::refuse(Side side) const {
     const bool produces = side == Side::producer;
     const std::string name = called();
-    if (state_ == State::forked)
+    if (state() == State::forked)
         return raise("ConfigError", "%s was opened before this process was forked off; attach to it here",
                      name.c_str());
-    if (state_ == State::closed)
+    if (state() == State::closed)
         return raise("ConfigError", "%s is closed; %s", name.c_str(),
                      shared() ? "attach to it or create it again" : "make another one");
     if (!holds(side)) {

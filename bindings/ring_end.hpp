@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "ring_format.hpp"
+#include "ring_lock.hpp"
 #include "ring_memory.hpp"
 #include "ring_wait.hpp"
 
@@ -50,8 +51,9 @@ End* popping(PyObject* self) {
 // ring's body and whatever one side remembers.
 class RingEnd {
   public:
-    // `guest`: the memory is that of another end, which leaves the segment when it closes; this one gives up its role.
-    RingEnd(RingFormat&& held, std::shared_ptr<RingMemory> owned, WaitStrategy strategy, bool guest = false);
+    // `host`: the end whose memory it is, which leaves the segment when it closes; this one gives up its role, and
+    // lives under that one's lock.
+    RingEnd(RingFormat&& held, std::shared_ptr<RingMemory> owned, WaitStrategy strategy, RingEnd* host = nullptr);
     RingEnd(const RingEnd&) = delete;
     RingEnd& operator=(const RingEnd&) = delete;
     virtual ~RingEnd();
@@ -64,6 +66,19 @@ class RingEnd {
 
     void notify_readable() const noexcept { notify_at(header->readable, header->consumers_sleep); }
     void notify_writable() const noexcept { notify_at(header->writable, header->producers_sleep); }
+    void notify_producers() const noexcept { notify_writable(); }
+    // The same, and then `result`: what a hot call ends with, so that it needs no frame of its own.
+    PyObject* notify_readable(PyObject* result) const noexcept {
+        if (nobody_waits_at(header->readable, header->consumers_sleep)) [[likely]]
+            return result;
+        return wake_readers(result);
+    }
+    PyObject* notify_writable(PyObject* result) const noexcept {
+        if (nobody_waits_at(header->writable, header->producers_sleep)) [[likely]]
+            return result;
+        return wake_writers(result);
+    }
+    PyObject* notify_producers(PyObject* result) const noexcept { return notify_writable(result); }
 
     // Of a ring that drops what does not fit; also read by the other side.
     void count_dropped(std::int64_t records) const noexcept {
@@ -81,8 +96,11 @@ class RingEnd {
     // Closes the gates, gives the role back, and has every waiter look again. The memory stays until the object goes:
     // calls that were interrupted by this one may still touch it.
     void close() noexcept;
-    bool open() const noexcept { return state_ == State::open; }
-    bool closed() const noexcept { return state_ == State::closed; }  // otherwise it is open, or inherited by a fork
+    bool open() const noexcept { return state() == State::open; }
+    bool closed() const noexcept { return state() == State::closed; }  // otherwise it is open, or inherited by a fork
+
+    // For what has to be done as a whole where there is no interpreter's lock.
+    LifeLock& life() const noexcept { return host_ != nullptr ? host_->life_ : life_; }
 
     // While a loan is out, a side does nothing else.
     void lend(Side side) noexcept;
@@ -114,12 +132,19 @@ class RingEnd {
     static bool only_dead_after(std::int64_t pushed);
     // After a try_ call that found nothing to do: whether to look after the peer now.
     bool look_is_due() noexcept { return waiting.shared && pace_.due(); }
+    // The state of whoever is at the other end, of several taken together.
+    virtual ringbuffer::RoleState peer_state() const noexcept;
+    // Ends that are put out of their ring say so, and set the error.
+    static constexpr bool put_out() noexcept { return false; }
+    static constexpr void raise_put_out() noexcept {}
+    // Sets DeadlineError; always nullptr.
+    PyObject* raise_full(PyObject* timeout_s) const;
 
     // For a call that met a closed gate: opens it when what was lent is back. Otherwise false with the error set that
     // says why it is closed.
     bool regain(Side side);
     // Sets that error; always nullptr.
-    PyObject* refuse(Side side) const;
+    virtual PyObject* refuse(Side side) const;
 
   protected:
     // While it closes, before its role is given back: what has to be undone in the ring. Destructors of classes that
@@ -129,13 +154,20 @@ class RingEnd {
   private:
     enum class State : std::uint8_t { open, closed, forked };
     friend struct SharedEnds;
+    // [R1 relaxed] as of the gates, which say the same to who uses the ring; written under life()
+    State state() const noexcept { return state_.load(std::memory_order_relaxed); }
 
-    void notify_at(WakePoint& point, const std::atomic<std::uint32_t>& sleepers) const noexcept {
+    bool nobody_waits_at(const WakePoint& point, const std::atomic<std::uint32_t>& sleepers) const noexcept {
         // [R3 relaxed] set when an end is taken; who has just done that does not sleep long the first time
         // (ring_wait.hpp)
-        if (waiting.shared && sleepers.load(std::memory_order_relaxed) == 0) return;
-        notify(point, waiting.shared);
+        if (waiting.shared) return sleepers.load(std::memory_order_relaxed) == 0;
+        return nobody_waits_in_process(point);
     }
+    void notify_at(WakePoint& point, const std::atomic<std::uint32_t>& sleepers) const noexcept {
+        if (!nobody_waits_at(point, sleepers)) notify(point, waiting.shared);
+    }
+    PyObject* wake_readers(PyObject* result) const noexcept;
+    PyObject* wake_writers(PyObject* result) const noexcept;
     void announce(Role role) noexcept;
     void set_gates() noexcept;
     void leave() noexcept;
@@ -143,12 +175,21 @@ class RingEnd {
     std::shared_ptr<RingMemory> memory_;
     std::optional<Role> role_;
     RingObject* object_ = nullptr;
-    State state_ = State::open;
-    bool guest_;
+    std::atomic<State> state_{State::open};
+    RingEnd* const host_;
+    mutable LifeLock life_;
     bool lent_[2] = {false, false};
     PyObject* keeper_ = nullptr;               // owned, once asked for
     PyObject* roots_[2] = {nullptr, nullptr};  // owned: of loans that outlived their block
     PollPace pace_;
+};
+
+// The only holder of a role, as wait_for() wants a peer.
+struct OnePeer {
+    const RingEnd& end;
+    Role role;
+    bool lost() const { return end.state_of(role) == ringbuffer::RoleState::dead; }
+    void raise() const { end.raise_dead(role); }
 };
 
 // The end behind a gate that was found closed, when it could be opened; nullptr with the error set. Slow.

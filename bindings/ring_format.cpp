@@ -49,19 +49,6 @@ bool check_dtype(const RingFormat& format, PyObject* dtype) {
     return same_dtype(format.dtype, dtype) || refuse_dtype(format, dtype);
 }
 
-// numpy's own way from bytes to a scalar that owns them, a structured one too: one call, where an array and an index
-// into it cost five times as much. Its place in the table of the C API is the same in numpy 1 and 2.
-using ScalarMaker = PyObject* (*)(void* bytes, PyObject* dtype, PyObject* base);
-ScalarMaker scalar_maker() {
-    static const ScalarMaker maker = [] {
-        constexpr std::size_t kPyArrayScalar = 60;
-        const py::object table = py::detail::import_numpy_core_submodule("multiarray").attr("_ARRAY_API");
-        return reinterpret_cast<ScalarMaker>(
-            static_cast<void**>(PyCapsule_GetPointer(table.ptr(), nullptr))[kPyArrayScalar]);
-    }();
-    return maker;
-}
-
 // Any contiguous buffer, as plain bytes. False, with an exception only when the object is not to blame.
 bool get_bytes(PyObject* object, Py_buffer* view) {
     if (PyObject_GetBuffer(object, view, PyBUF_SIMPLE) == 0) return true;
@@ -72,8 +59,21 @@ bool get_bytes(PyObject* object, Py_buffer* view) {
 
 }  // namespace
 
+Numpy numpy;
+
+void prepare_formats() {
+    static_assert(offsetof(Numpy::Row, bytes) == offsetof(py::detail::PyVoidScalarObject_Proxy, obval));
+    static_assert(offsetof(Numpy::Row, dtype) == offsetof(py::detail::PyVoidScalarObject_Proxy, descr));
+    numpy.void_type = npy_api::get().PyVoidArrType_Type_;
+    constexpr std::size_t kPyArrayScalar = 60;  // in the table of numpy's C API, in numpy 1 and 2
+    const py::object table = py::detail::import_numpy_core_submodule("multiarray").attr("_ARRAY_API");
+    numpy.make_scalar = reinterpret_cast<decltype(numpy.make_scalar)>(
+        static_cast<void**>(PyCapsule_GetPointer(table.ptr(), nullptr))[kPyArrayScalar]);
+}
+
 RingFormat::RingFormat(RingFormat&& other) noexcept
     : record_type(std::exchange(other.record_type, nullptr)),
+      info(other.info),
       dtype(std::exchange(other.dtype, nullptr)),
       slot_bytes(other.slot_bytes) {}
 
@@ -85,9 +85,10 @@ RingFormat::~RingFormat() {
 bool RingFormat::read(PyObject* layout) {
     if (PyType_Check(layout)) {
         auto* type = reinterpret_cast<PyTypeObject*>(layout);
-        if (const RecordInfo* info = record_info(type); info != nullptr) {
+        if (record_info(type) != nullptr) {
             Py_INCREF(layout);
             record_type = type;
+            info = reinterpret_cast<RecordClass*>(type)->info;
             dtype = Py_NewRef(info->dtype);
             slot_bytes = info->size_bytes;
             return true;
@@ -107,7 +108,6 @@ bool RingFormat::read(PyObject* layout) {
     dtype = descr;
     const auto view = py::reinterpret_borrow<py::dtype>(descr);
     try {
-        scalar_maker();  // found now, where that may fail
         if (view.attr("hasobject").cast<bool>()) {
             raise("ConfigError",
                   "dtype must not hold Python objects, which cannot live in a ring, got %S; use fixed-size fields",
@@ -127,7 +127,7 @@ bool RingFormat::read(PyObject* layout) {
 }
 
 PyObject* RingFormat::description() const {
-    if (record_type != nullptr) return PyUnicode_FromString(record_info(record_type)->name.c_str());
+    if (record_type != nullptr) return PyUnicode_FromString(info->name.c_str());
     return PyObject_Str(dtype);
 }
 
@@ -136,10 +136,6 @@ PyObject* RingFormat::new_array(std::int64_t records) const {
     const Py_intptr_t shape = records;
     Py_INCREF(dtype);  // the call takes it
     return api.PyArray_NewFromDescr_(api.PyArray_Type_, dtype, 1, &shape, nullptr, nullptr, 0, nullptr);
-}
-
-PyObject* RingFormat::to_numpy(const std::byte* slot) const {
-    return scalar_maker()(const_cast<std::byte*>(slot), dtype, nullptr);
 }
 
 bool RecordBytes::read_other(const RingFormat& format, PyObject* object) {
@@ -261,7 +257,8 @@ bool BatchTarget::read(const RingFormat& format, PyObject* max_records, PyObject
     return true;
 }
 
-std::byte* BatchTarget::reserve(const RingFormat& format, std::int64_t records) {
+std::byte* BatchTarget::reserve(const RingFormat& format, std::int64_t records, bool exact) {
+    Py_CLEAR(part_);
     const bool given = array_ != nullptr && !made_;
     if (given && (array_proxy(array_)->nd != 1 || array_proxy(array_)->dimensions[0] < records)) {
         raise("ConfigError", "out was made smaller while the call was waiting; leave it alone until the call returns");
@@ -273,9 +270,9 @@ std::byte* BatchTarget::reserve(const RingFormat& format, std::int64_t records) 
         made_ = array_ != nullptr;
     }
     if (array_ == nullptr) return nullptr;
-    if (records < array_proxy(array_)->dimensions[0] && (part_ == nullptr || part_records_ != records)) {
-        Py_XSETREF(part_, PySequence_GetSlice(array_, 0, records));
-        part_records_ = records;
+    // Had before anything is taken: a view that is not to be had afterwards would cost the caller the count.
+    if (records < array_proxy(array_)->dimensions[0] || (!made_ && !exact)) {
+        part_ = PySequence_GetSlice(array_, 0, records);
         if (part_ == nullptr) return nullptr;
     }
     return reinterpret_cast<std::byte*>(array_proxy(array_)->data);
@@ -283,9 +280,16 @@ std::byte* BatchTarget::reserve(const RingFormat& format, std::int64_t records) 
 
 PyObject* BatchTarget::result(const RingFormat& format, std::int64_t taken) {
     if (array_ == nullptr) return format.new_array(0);
-    if (part_ != nullptr && taken == part_records_) return Py_NewRef(part_);
     if (taken == array_proxy(array_)->dimensions[0]) return Py_NewRef(array_);
-    return PySequence_GetSlice(array_, 0, taken);
+    if (part_ != nullptr) {
+        array_proxy(part_)->dimensions[0] = taken;
+        return std::exchange(part_, nullptr);
+    }
+    PyObject* first = PySequence_GetSlice(array_, 0, taken);
+    if (first != nullptr || !made_ || taken == 0) return first;
+    PyErr_Clear();  // nobody else knows the array
+    array_proxy(array_)->dimensions[0] = taken;
+    return Py_NewRef(array_);
 }
 
 }  // namespace fastmas::bindings

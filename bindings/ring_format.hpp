@@ -14,8 +14,26 @@
 
 namespace fastmas::bindings {
 
+// What hot calls need of numpy; set once, when the module is made.
+struct Numpy {
+    PyTypeObject* void_type = nullptr;  // of a row
+    // From bytes to a scalar that owns them, a structured one too: one call, where an array and an index into it cost
+    // five times as much.
+    PyObject* (*make_scalar)(void* bytes, PyObject* dtype, PyObject* base) = nullptr;
+
+    // What a row begins with, in numpy 1 and 2.
+    struct Row {
+        PyObject_VAR_HEAD char* bytes;
+        PyObject* dtype;
+    };
+};
+extern Numpy numpy;
+// Throws as pybind11 does.
+void prepare_formats();
+
 struct RingFormat {
     PyTypeObject* record_type = nullptr;  // owned; nullptr for a ring of a plain dtype
+    RecordInfo* info = nullptr;           // of record_type
     PyObject* dtype = nullptr;            // owned
     std::int64_t slot_bytes = 0;
 
@@ -32,14 +50,12 @@ struct RingFormat {
 
     // An owning object made of a slot's bytes: a Record, a numpy row or a numpy scalar. A new reference.
     PyObject* to_python(const std::byte* slot) const {
-        return record_type != nullptr ? record_from_bytes(record_type, slot) : to_numpy(slot);
+        return record_type != nullptr ? record_from_bytes(record_type, slot)
+                                      : numpy.make_scalar(const_cast<std::byte*>(slot), dtype, nullptr);
     }
 
     // A new array of the ring's dtype, its contents not set.
     PyObject* new_array(std::int64_t records) const;
-
-  private:
-    PyObject* to_numpy(const std::byte* slot) const;
 };
 
 // The bytes of one record that a caller handed in; keeps its buffer while it lives.
@@ -61,6 +77,13 @@ class RecordBytes {
         if (PyBytes_CheckExact(object) && PyBytes_GET_SIZE(object) == format.slot_bytes) {
             data_ = reinterpret_cast<const std::byte*>(PyBytes_AS_STRING(object));
             return true;
+        }
+        if (Py_TYPE(object) == numpy.void_type) {
+            const auto* row = reinterpret_cast<const Numpy::Row*>(object);
+            if (row->dtype == format.dtype) {
+                data_ = reinterpret_cast<const std::byte*>(row->bytes);
+                return true;
+            }
         }
         return read_other(format, object);
     }
@@ -111,19 +134,17 @@ class BatchTarget {
     bool read(const RingFormat& format, PyObject* max_records, PyObject* out, std::int64_t most);
     std::int64_t max() const { return max_; }
 
-    // Where `records` (<= max()) can be written, after which result() cannot fail; nullptr with an exception set when
-    // memory runs out. May be called again when fewer were there than it looked like.
-    std::byte* reserve(const RingFormat& format, std::int64_t records);
+    // Where `records` (<= max()) can be written; nullptr with an exception set when memory runs out. May be called
+    // again when fewer were there than it looked like. `exact`: all of them will be written.
+    std::byte* reserve(const RingFormat& format, std::int64_t records, bool exact);
 
-    // The array of the first `taken` records: a new reference. Only when somebody took some of those that were reserved
-    // for, or none, is anything made here.
+    // The array of the first `taken` records: a new reference. Cannot fail once records were taken.
     PyObject* result(const RingFormat& format, std::int64_t taken);
 
   private:
     PyObject* array_ = nullptr;
-    PyObject* part_ = nullptr;  // of the array, when less is reserved than it has
-    std::int64_t part_records_ = 0;
-    bool made_ = false;  // the array is not the caller's
+    PyObject* part_ = nullptr;  // a view of the array, where not all of it will be written
+    bool made_ = false;         // the array is not the caller's
     std::int64_t max_ = 0;
 };
 

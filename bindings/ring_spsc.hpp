@@ -37,10 +37,40 @@ class SpscEnd final : public RingEnd {
     Contiguous& contiguous_ring() { return contiguous_; }
     Sequenced& sequenced_ring() { return sequenced_; }
 
+    // ---- as Producer and Consumer want it (ring_producer.hpp, ring_consumer.hpp)
+
+    static constexpr const char* kPush = "push";
+    static constexpr const char* kPushMany = "push_many";
+    static constexpr const char* kPopMany = "pop_many";
+    static constexpr bool kTakesFirst = false;
+    static constexpr bool takes_all_there() noexcept { return true; }
+    OnePeer producers() const { return {*this, kProducer}; }
+    OnePeer consumers() const { return {*this, kConsumer}; }
+
     bool try_push(const std::byte* record) {
         return sequenced ? sequenced_.try_push(record) : contiguous_.try_push(record);
     }
+    std::int64_t push_many(const std::byte* records, std::int64_t count) {
+        return with([&](auto& ring) { return ring.push_many(records, count); });
+    }
 
+    template <class F>
+    PyObject* with_back(F&& f) {
+        return with(f);
+    }
+    template <class F>
+    PyObject* with_front(F&& f) {
+        return with(f);
+    }
+
+    const std::byte* front() { return sequenced ? sequenced_.front() : contiguous_.front(); }
+    ringbuffer::Sequence next_to_pop() const {
+        return sequenced ? sequenced_.next_to_pop() : contiguous_.next_to_pop();
+    }
+    void pop_front() { sequenced ? sequenced_.pop_front() : contiguous_.pop_front(); }
+    std::int64_t pop_many(std::byte* out, std::int64_t max) {
+        return with([&](auto& ring) { return ring.pop_many(out, max); });
+    }
     // How many records can be popped now, up to `most`.
     std::int64_t available(std::int64_t most) {
         return sequenced ? sequenced_.available(most) : std::min(most, contiguous_.available());
@@ -52,9 +82,19 @@ class SpscEnd final : public RingEnd {
     bool seems_readable() {
         return sequenced ? sequenced_.was_readable() : contiguous_.pushed() != contiguous_.next_to_pop();
     }
-    bool seems_writable() {
-        return !with([](const auto& ring) { return ring.was_full(); });
+    bool seems_writable() { return !was_full(); }
+
+    std::int64_t pushed() {
+        return with([](const auto& ring) { return ring.pushed(); });
     }
+    std::int64_t popped() {
+        return with([](const auto& ring) { return ring.popped(); });
+    }
+    std::int64_t was_size() {
+        return with([](const auto& ring) { return ring.was_size(); });
+    }
+    bool was_empty() { return was_size() == 0; }
+    bool was_full() { return was_size() == memory()->spec().shape.capacity; }
 
     // Takes the role: sequences go on where the last holder left or lost it.
     void take_over(Role role) {

@@ -43,11 +43,15 @@ bool PollPace::clock_says_so() noexcept {
     clock_gettime(CLOCK_MONOTONIC, &now);
 #endif
     const std::int64_t now_ns = std::int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
-    stride_ = now_ns - read_ns_ < kPeriodNs ? kQuickStride : 1;
-    read_ns_ = now_ns;
-    failures_ = 0;
-    if (now_ns - looked_ns_ < kPeriodNs) return false;
-    looked_ns_ = now_ns;
+    // [R7 relaxed] for the reason in due()
+    const std::int64_t read_ns = read_ns_.load(std::memory_order_relaxed);
+    // [R7 relaxed] for the reason in due()
+    stride_.store(now_ns - read_ns < kPeriodNs ? kQuickStride : 1, std::memory_order_relaxed);
+    read_ns_.store(now_ns, std::memory_order_relaxed);  // [R7 relaxed] for the reason in due()
+    failures_.store(0, std::memory_order_relaxed);      // [R7 relaxed] for the reason in due()
+    // [R7 relaxed] for the reason in due()
+    if (now_ns - looked_ns_.load(std::memory_order_relaxed) < kPeriodNs) return false;
+    looked_ns_.store(now_ns, std::memory_order_relaxed);  // [R7 relaxed] for the reason in due()
     return true;
 }
 

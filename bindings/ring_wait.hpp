@@ -5,6 +5,7 @@
 #include <Python.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <utility>
@@ -42,7 +43,13 @@ struct Waiting {
     bool shared = false;  // the other side may be another process
     // Whether a wait has slept. Who takes an end tells the others that he may sleep by a plain store, which a notifier
     // can miss that was under way: so the first sleep is short.
-    mutable bool has_slept = false;
+    mutable std::atomic<bool> has_slept{false};
+
+    bool sleeps_for_the_first_time() const {
+        if (has_slept.load(std::memory_order_relaxed)) return false;  // [R7 relaxed] at worst a short sleep more
+        has_slept.store(true, std::memory_order_relaxed);  // [R7 relaxed] at worst a look or a short sleep more
+        return true;
+    }
 
     bool sleeps() const { return strategy == WaitStrategy::block || strategy == WaitStrategy::adaptive; }
 
@@ -71,6 +78,15 @@ inline void notify(WakePoint& point, bool shared) noexcept {
 #endif
 }
 
+// Whether notify(point, false) has nothing to do: to be known in advance only where the lock orders it.
+inline bool nobody_waits_in_process([[maybe_unused]] const WakePoint& point) noexcept {
+#ifdef Py_GIL_DISABLED
+    return false;
+#else
+    return point.nobody_waits_under_lock();
+#endif
+}
+
 // No wait without the lock is longer, so that Ctrl-C is seen and a death noticed within it.
 inline constexpr std::chrono::milliseconds kLongestSlice{50};
 inline constexpr std::chrono::milliseconds kFirstSlice{1};
@@ -80,15 +96,22 @@ inline constexpr std::chrono::milliseconds kFirstSlice{1};
 class PollPace {
   public:
     // After a failed call: whether it is time for a look.
-    bool due() noexcept { return ++failures_ >= stride_ && clock_says_so(); }
+    bool due() noexcept {
+        // [R7 relaxed] several threads of one object may lose a count: the next failure is one too
+        const std::uint32_t failures = failures_.load(std::memory_order_relaxed) + 1;
+        failures_.store(failures, std::memory_order_relaxed);  // [R7 relaxed] at worst a look or a short sleep more
+        // [R7 relaxed] at worst a look more or less
+        const std::uint32_t stride = stride_.load(std::memory_order_relaxed);
+        return failures >= stride && clock_says_so();
+    }
 
   private:
     bool clock_says_so() noexcept;
 
-    std::uint32_t failures_ = 0;
-    std::uint32_t stride_ = 1;  // failures from one look at the clock to the next; more when they follow quickly
-    std::int64_t looked_ns_ = 0;
-    std::int64_t read_ns_ = 0;
+    std::atomic<std::uint32_t> failures_{0};
+    std::atomic<std::uint32_t> stride_{1};  // failures from one look at the clock to the next; more when they are quick
+    std::atomic<std::int64_t> looked_ns_{0};
+    std::atomic<std::int64_t> read_ns_{0};
 };
 
 namespace waiting {
@@ -167,7 +190,7 @@ Attempt wait_for(const Waiting& how, WakePoint& point, const Patience& patience,
             const auto ticket = point.prepare();
             outcome = attempt();
             if (outcome == Attempt::again) {
-                if (!std::exchange(how.has_slept, true)) bound = std::min<std::chrono::nanoseconds>(bound, kFirstSlice);
+                if (how.sleeps_for_the_first_time()) bound = std::min<std::chrono::nanoseconds>(bound, kFirstSlice);
                 {
                     const WithoutLock unlocked;
                     point.wait(ticket, bound, how.shared);

@@ -176,8 +176,8 @@ class EvictingRing<Memory, kPlaces>::Subscriber : public HeldPlace<Memory, kPlac
     // How many records can be read now, unless put out.
     std::int64_t available() noexcept { return std::min(refreshed_available(), ring_->capacity()); }
 
-    // Whether it was put out for its lag; it reads no more, and has to leave and join anew. So it is when its position is
-    // not the one it left there, whoever changed it: it could never give anything back.
+    // Whether it was put out for its lag; it reads no more, and has to leave and join anew. So it is when its position
+    // is not the one it left there, whoever changed it: it could never give anything back.
     bool evicted() const noexcept {
         // [E1 relaxed] a glance; what was read counts only after give_back()
         return ring_->control().places[this->place()].consumed.load(std::memory_order_relaxed) != next_;

@@ -53,11 +53,15 @@ class WakePoint {
     // The same where the caller's lock (in the bindings of one process: the interpreter's) already orders every
     // prepare() and the look that follows it against the change and this call: one load while nobody waits.
     void notify_under_lock() noexcept {
-        // [W3 relaxed] the lock orders it
-        if (flag_.load(std::memory_order_relaxed) == 0) [[likely]]
+        if (nobody_waits_under_lock()) [[likely]]
             return;
         flag_.store(0, std::memory_order_relaxed);  // [W3 relaxed] the lock orders it
         wake(false);
+    }
+
+    // Whether notify_under_lock() has nothing to do.
+    bool nobody_waits_under_lock() const noexcept {
+        return flag_.load(std::memory_order_relaxed) == 0;  // [W3 relaxed] the lock orders it
     }
 
     Ticket epoch() const noexcept {

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import pytest
 
+from fastmas.errors import ConfigError
 from fastmas.records import Record, f64, i64, record_type_of_dtype, u32, u64
-from fastmas.ring import BroadcastRing, SpscRing
+from fastmas.ring import BroadcastRing, MpmcRing, SpscRing
 
 THREADS = 8
 PATIENCE_S = 60.0
@@ -205,3 +207,101 @@ def test_subscribers_join_and_leave_from_all_threads() -> None:
 
     together(publish, *[lambda number=number: follow(number) for number in range(4)])  # type: ignore[misc]
     assert feed.subscribers == {}
+
+
+def test_a_name_is_given_to_one_of_all_threads() -> None:
+    feed = BroadcastRing(Stamped, 8)
+    winners: list[int] = []
+    held: list[object] = []
+
+    def join(number: int) -> None:
+        for turn in range(100):
+            try:
+                held.append(feed.subscribe(f"only-{turn}"))
+            except ConfigError:
+                continue
+            winners.append(turn)
+            if len(held) > 40:
+                held.clear()  # they leave as they go, in whichever thread
+
+    numbered(join)
+    held.clear()
+    assert feed.subscribers == {}
+    assert set(winners) == set(range(100))
+
+
+@pytest.mark.parametrize("overflow", ["refuse", "overwrite_oldest", "evict"])
+def test_a_ring_is_closed_while_its_subscribers_read(overflow: str) -> None:
+    """What they use stays where it was: they get records, or are told."""
+    for _ in range(40):
+        feed = BroadcastRing(Stamped, 64, overflow=overflow)
+        readers = [feed.subscribe(f"{number}") for number in range(3)]
+        feed.publish_many(Stamped.as_array([stamped(1, sequence) for sequence in range(60)]))
+        told: list[int] = []
+
+        def read(number: int) -> None:
+            sequence = 0
+            try:
+                while True:  # what is read ends, and the ring is closed
+                    record = readers[number].try_pop()  # noqa: B023 - called before the loop goes on
+                    if record is not None:
+                        assert record == stamped(1, sequence)
+                        sequence += 1
+            except ConfigError as error:
+                assert "closed" in str(error)
+                told.append(number)  # noqa: B023
+
+        together(*[lambda number=number: read(number) for number in range(3)], feed.close, feed.close)  # type: ignore[misc]
+        assert sorted(told) == [0, 1, 2] and all(reader.closed for reader in readers)
+
+
+def test_both_ends_lend_at_once() -> None:
+    """Each opens and closes its own gate, and not the other's."""
+    ring, count = SpscRing(np.int64, 64), 4_000
+
+    def produce() -> None:
+        sent = 0
+        while sent < count:
+            with ring.claim(min(7, count - sent)) as view:
+                view[:] = np.arange(sent, sent + len(view))
+                with pytest.raises(ConfigError, match="lent"):
+                    ring.try_push(np.int64(0))
+                sent += len(view)
+
+    def consume() -> None:
+        got = 0
+        while got < count:
+            with ring.peek(5) as view:
+                np.testing.assert_array_equal(view, np.arange(got, got + len(view)))
+                with pytest.raises(ConfigError, match="lent"):
+                    ring.try_pop()
+                got += len(view)
+
+    together(produce, consume)
+    assert ring.popped == count
+
+
+@pytest.mark.parametrize("dtype", [Stamped, Stamped.dtype])
+def test_one_ring_of_many_producers_and_consumers(dtype: Any) -> None:
+    ring, each = MpmcRing(dtype, 64), 3_000
+    seen: list[list[int]] = [[] for _ in range(4)]
+    left = threading.Semaphore(4 * each)
+
+    def produce(number: int) -> None:
+        for sequence in range(each):
+            ring.push(stamped(number, sequence), PATIENCE_S)
+
+    def consume(number: int) -> None:
+        while left.acquire(blocking=False):
+            record = ring.pop(PATIENCE_S)
+            record = record if isinstance(record, Stamped) else Stamped.from_row(record)
+            assert record == stamped(record.producer, record.sequence)
+            seen[number].append(record.producer * each + record.sequence)
+
+    bodies: list[Callable[[], None]] = []
+    for number in range(4):
+        bodies.append(lambda number=number: produce(number))  # type: ignore[misc]
+        bodies.append(lambda number=number: consume(number))  # type: ignore[misc]
+    together(*bodies)
+    assert sorted(chain.from_iterable(seen)) == list(range(4 * each))
+    assert ring.try_pop() is None and (ring.pushed, ring.popped) == (4 * each, 4 * each)

@@ -151,6 +151,35 @@ def test_ping_pong_loses_no_wake_up() -> None:
 
 
 @pytest.mark.measures
+def test_hot_calls_wake_who_sleeps() -> None:
+    """try_push() and try_pop() of a record of the ring's class: their last step is their own."""
+    there, back, rounds = SpscRing(Stamped, 2), SpscRing(Stamped, 2), 400
+
+    def answer() -> None:
+        for _ in range(rounds):
+            assert back.try_push(there.pop(timeout_s=PATIENCE_S))
+
+    start = time.monotonic()
+    with running(answer):
+        for i in range(rounds):
+            assert there.try_push(stamped(1, i))
+            assert back.pop(timeout_s=PATIENCE_S) == stamped(1, i)
+    assert time.monotonic() - start < rounds * 0.025, "a push woke nobody"
+
+    def produce() -> None:
+        for i in range(rounds):
+            there.push(stamped(1, i), timeout_s=PATIENCE_S)
+
+    start = time.monotonic()
+    with running(produce):
+        for i in range(rounds):
+            while there.was_size < min(2, rounds - i):
+                time.sleep(0)  # until the producer sleeps again, or is about to
+            assert there.try_pop() == stamped(1, i)
+    assert time.monotonic() - start < rounds * 0.025, "a pop woke nobody"
+
+
+@pytest.mark.measures
 @pytest.mark.parametrize("waits", [("block", "block"), ("spin", "block"), ("block", "yield"), ("adaptive", "spin")])
 def test_ping_pong_in_shared_memory_loses_no_wake_up(waits: Any) -> None:
     """Who only spins need not be woken; who sleeps must be, also by who spins."""
