@@ -20,6 +20,7 @@ class StreamRest {
     // After a look that found nothing, where `next` is what would have been read. `longest` is 0 for a reader whose
     // writer stands still meanwhile. Says how many turns it has rested.
     int nothing_at(Sequence next, int longest) noexcept {
+        if (longest == 0) return 0;
         const Sequence came = next - caught_up_;
         caught_up_ = next;
         if (came == 0) turns_ = kShortest;  // nor at the look before: no stream, or its end
