@@ -40,7 +40,11 @@ PyTypeObject* add_ring_type(PyObject* module, const RingType& type) {
 }
 
 PyObject* ring_close(PyObject* self, PyObject*) {
-    as_ring(self)->end->close();
+    RingEnd& end = *as_ring(self)->end;
+    // Another process could take the role, and fill or read the slots that a block here still reaches.
+    for (const Side side : {Side::producer, Side::consumer})
+        if (end.lends_to_a_block(side)) return end.refuse(side);
+    end.close();
     Py_RETURN_NONE;
 }
 
@@ -49,8 +53,7 @@ PyObject* ring_enter(PyObject* self, PyObject*) {
 }
 
 PyObject* ring_exit(PyObject* self, PyObject* const*, Py_ssize_t) {
-    as_ring(self)->end->close();
-    Py_RETURN_NONE;
+    return ring_close(self, nullptr);
 }
 
 PyObject* ring_unlink(PyObject*, PyObject* name) {

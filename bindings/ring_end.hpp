@@ -105,6 +105,10 @@ class RingEnd {
     // While a loan is out, a side does nothing else.
     void lend(Side side) noexcept;
     void take_back(Side side) noexcept;
+    // Whether a with block has slots of that side: until it ends they are its own.
+    bool lends_to_a_block(Side side) const noexcept {
+        return open() && lent_[static_cast<int>(side)] && roots_[static_cast<int>(side)] == nullptr;
+    }
     // The loan is over, but arrays live on that reach its slots, all by way of `root` (stolen): the side stays lent
     // until they are gone, which regain() notices.
     void keep_lent(Side side, PyObject* root) noexcept;

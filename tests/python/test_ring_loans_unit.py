@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ring_processes import Proof, new_name, proofs
 
-from fastmas.errors import ConfigError, PeerDeadError
+from fastmas.errors import ConfigError, PeerDeadError, RingBusyError
 from fastmas.ring import SpscRing
 
 KEPT = (
@@ -214,12 +214,24 @@ def test_the_memory_outlives_the_ring_as_long_as_an_array_does() -> None:
     assert kept[0].sum() == 1500
 
 
-def test_closing_in_the_block_publishes_nothing() -> None:
-    ring = SpscRing(np.int64, 8)
-    with pytest.raises(ConfigError, match="is closed"), ring.claim(2) as view:
+def test_a_ring_is_not_closed_while_a_block_has_its_slots() -> None:
+    name = new_name()
+    ring = SpscRing.create(name, np.int64, 8)
+    with (
+        pytest.raises(ConfigError, match=r"has lent slots by claim\(\); leave that with block first$"),
+        ring.claim(2) as view,
+    ):
         view[:] = 1
         ring.close()
-    assert (ring.pushed, len(view)) == (0, 0)
+    assert (ring.pushed, len(view), ring.closed) == (0, 0, False)
+    with pytest.raises(ConfigError, match=r"has lent slots by claim\(\)"), ring:
+        loan = ring.claim(1)
+        loan.__enter__()
+    with pytest.raises(RingBusyError):
+        SpscRing.attach(name, role="producer")
+    del loan
+    ring.close()
+    assert ring.closed
 
 
 def test_what_cannot_be_lent() -> None:
