@@ -4,10 +4,6 @@
 #include <Python.h>
 #include <unistd.h>
 
-#if defined(__GLIBCXX__)
-#include <cxxabi.h>
-#endif
-
 namespace fastmas::bindings {
 
 // Before 3.14, Python ends a daemon thread that asks for the lock once the interpreter is on its way out: by
@@ -19,19 +15,13 @@ class WithoutLock {
     WithoutLock() noexcept : state_(PyEval_SaveThread()) {}
     WithoutLock(const WithoutLock&) = delete;
     WithoutLock& operator=(const WithoutLock&) = delete;
-#if defined(__GLIBCXX__)
     ~WithoutLock() {
         try {
             PyEval_RestoreThread(state_);
-        } catch (abi::__forced_unwind&) {
+        } catch (...) {  // what is thrown for pthread_exit() has no name everywhere, and no object anywhere
             while (true) pause();
         }
     }
-#else
-    ~WithoutLock() {
-        PyEval_RestoreThread(state_);
-    }
-#endif
 
   private:
     PyThreadState* state_;

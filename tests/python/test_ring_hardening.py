@@ -279,7 +279,7 @@ def test_who_only_borrows_is_told_of_a_death(name: str, verb: str) -> None:
 DAEMONS = """
 import threading, time
 import numpy as np
-from fastmas.errors import RingGoneError
+from fastmas.errors import DeadlineError, RingGoneError
 from fastmas.ring import ByteRing, SpscRing, list_rings
 
 def look():
@@ -291,7 +291,10 @@ def look():
 
 def wait(ring):
     while True:
-        ring.pop_into(bytearray(8), timeout_s=0.001)
+        try:
+            ring.pop_into(bytearray(8), timeout_s=0.001)
+        except DeadlineError:
+            pass
 
 for _ in range(3):
     threading.Thread(target=look, daemon=True).start()
