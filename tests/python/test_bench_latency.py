@@ -11,6 +11,7 @@ import sys
 import uuid
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bench_links
@@ -45,6 +46,15 @@ def test_the_suite_needs_nothing_but_a_plain_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and int(done.stdout) >= 1, done.stderr
+
+
+def test_the_suite_finds_its_contenders_among_all_benches() -> None:
+    def item(function: str, **parameters: str) -> Any:
+        return SimpleNamespace(originalname=function, callspec=SimpleNamespace(params=parameters))
+
+    others = [item("bench_construct", kind="by name"), SimpleNamespace(originalname="bench_plain"), SimpleNamespace()]
+    mine = [item("bench_process", name=name, kind="cold") for name in ("SpscRing", "Pipe", "Pipe")]
+    assert part("bench_process").chosen_of(others + mine) == {"SpscRing", "Pipe"}
 
 
 # ---- numbers
