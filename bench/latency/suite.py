@@ -27,6 +27,7 @@ CACHE_LINE = "floor: cache line"
 COLD_TRIPS = 64
 ENOUGH = 5  # laps, for a median
 QUIET = 3.0  # a lap is quiet when the floor's p99.9 is at most this many times its p50
+APART = 1.5  # a floor that many times another's: the hypervisor has moved a processor
 PACE_NS = {"spin": 20_000, "block": 200_000}
 
 
@@ -49,6 +50,19 @@ FULL = Plan(trip_laps=150, stream_laps=40, paced_laps=6, lap_s=0.006, paced_s=0.
 
 
 @dataclass
+class Quiet:
+    """Quiet laps in which the two cores stood about as far apart; those of other distances are another population."""
+
+    floor_ns: int  # the cache line's p50 in the first of them
+    laps: int = 0
+    trips: Histogram = field(default_factory=Histogram)
+
+    def row(self) -> Row:
+        tail = {"p50_ns": self.trips.quantile(0.5), "p999_ns": self.trips.quantile(0.999)}
+        return {"floor_ns": self.floor_ns, "laps": self.laps, **tail}
+
+
+@dataclass
 class Measured:
     """What one contender's pair has shown so far; the lists have one entry a lap, negative where it was disturbed."""
 
@@ -56,13 +70,21 @@ class Measured:
     pair: Pair
     cold: list[int] = field(default_factory=list)
     trips: Histogram = field(default_factory=Histogram)
-    quiet: Histogram = field(default_factory=Histogram)
+    quiet: list[Quiet] = field(default_factory=list)
     paced: Histogram = field(default_factory=Histogram)
     medians: list[float] = field(default_factory=list)
     stream: list[float] = field(default_factory=list)
     batches: list[float] = field(default_factory=list)
     blocked: list[float] = field(default_factory=list)
     trips_a_lap: int = 0
+
+    def note_quiet(self, floor_ns: int, trips: Histogram) -> None:
+        near = [group for group in self.quiet if floor_ns / APART < group.floor_ns < floor_ns * APART]
+        group = min(near, key=lambda group: abs(group.floor_ns - floor_ns), default=None)
+        if group is None:
+            self.quiet.append(group := Quiet(floor_ns))
+        group.laps += 1
+        group.trips.merge(trips)
 
 
 @dataclass
@@ -72,7 +94,6 @@ class Outcome:
     rows: list[Row]
     laps: dict[str, dict[str, list[float]]]
     missing: dict[str, str]
-    quiet_laps: int
     cpus: list[int] | None
     load: tuple[float, float]
     seconds: float
@@ -149,7 +170,6 @@ class Suite:
         self.wanted = contenders() if only is None else only
         self.missing: dict[str, str] = {}
         self.measured: list[Measured] = []
-        self.quiet_laps = 0
 
     def _attempt(self, contender: Contender, step: Callable[[], Any]) -> bool:
         try:
@@ -222,10 +242,9 @@ class Suite:
         floor = trips.get(CACHE_LINE)
         if floor is None or floor.quantile(0.999) > QUIET * floor.quantile(0.5):
             return
-        self.quiet_laps += 1
         for one in self.measured:
             if one.medians[-1] > 0:
-                one.quiet.merge(trips[one.contender.name])
+                one.note_quiet(floor.quantile(0.5), trips[one.contender.name])
 
     def _outcome(self, seconds: float, load: tuple[float, float]) -> Outcome:
         order = {contender.name: place for place, contender in enumerate(self.wanted)}
@@ -233,7 +252,7 @@ class Suite:
         rows = [row for one in self.measured for row in rows_of(one)]
         kinds = ("medians", "stream", "batches")
         laps = {kind: {one.contender.name: getattr(one, kind) for one in self.measured} for kind in kinds}
-        return Outcome(rows, laps, self.missing, self.quiet_laps, self.cpus, load, round(seconds, 1))
+        return Outcome(rows, laps, self.missing, self.cpus, load, round(seconds, 1))
 
 
 def ratio_to(laps: dict[str, list[float]], name: str, base: str) -> float | None:
@@ -288,8 +307,8 @@ def rows_of(one: Measured) -> list[Row]:
             **more,
         }
 
-    quiet = {"quiet_p50_ns": one.quiet.quantile(0.5), "quiet_p999_ns": one.quiet.quantile(0.999)}
-    warm = {**one.trips.quantiles(), **(quiet if one.quiet.count else {}), "curve": one.trips.curve()}
+    quiet = [group.row() for group in sorted(one.quiet, key=lambda group: -group.laps)]
+    warm = {**one.trips.quantiles(), "quiet": quiet, "curve": one.trips.curve()}
     if one.blocked:
         warm["blocked_cpu"] = round(statistics.median(one.blocked), 5)
     rows = [
