@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import gc
 import inspect
 import json
@@ -257,6 +258,28 @@ def test_nothing_leaks_from_classes() -> None:
             define("Failed", x=i64, y=int)
 
     assert grown(use, 100) < 50
+
+
+class HeapInfo(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in ("arena", "a", "b", "c", "mapped", "d", "e", "in_use", "free", "f")]
+
+
+@pytest.mark.measures
+def test_no_layout_outlives_its_class() -> None:
+    """The layout of a class is C++ memory, which the interpreter does not count."""
+    heap = getattr(ctypes.CDLL(None), "mallinfo2", None)
+    if heap is None:
+        pytest.skip("the C library does not say how much of its heap is in use")
+    heap.restype = HeapInfo
+
+    def grown_bytes(rounds: int) -> int:
+        before = heap().in_use
+        for _ in range(rounds):
+            define("Brief", brief=i64)
+        gc.collect()
+        return int(heap().in_use) - int(before)
+
+    assert min(grown_bytes(300) for _ in range(6)) < 300 * 32
 
 
 def test_the_free_list_is_bounded() -> None:
