@@ -10,10 +10,11 @@
 #include <memory>
 #include <vector>
 
-#include "consensus/codec.hpp"
-#include "consensus/raft.hpp"
+#include "consensus/raft/codec.hpp"
+#include "consensus/raft/node.hpp"
 
 using namespace fastmas::consensus;
+using namespace fastmas::consensus::raft;
 using fastmas::base::Payload;
 
 namespace {

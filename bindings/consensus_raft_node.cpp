@@ -1,13 +1,14 @@
 #include <pybind11/stl.h>
 
-#include "consensus/codec.hpp"
-#include "consensus/raft.hpp"
+#include "consensus/raft/codec.hpp"
+#include "consensus/raft/node.hpp"
 #include "consensus_objects.hpp"
 
 namespace fastmas::bindings {
 namespace {
 
 using namespace consensus;
+using namespace consensus::raft;
 
 // What Python keeps of a Ready: copies, valid after advance().
 struct ReadyCopy {

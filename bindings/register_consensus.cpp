@@ -2,7 +2,7 @@
 
 #include "base/errors.hpp"
 #include "bindings.hpp"
-#include "consensus/simulator.hpp"
+#include "consensus/raft/protocol.hpp"
 #include "consensus_objects.hpp"
 
 namespace fastmas::bindings {
@@ -12,7 +12,7 @@ using consensus::Burst;
 using consensus::BurstStatus;
 using consensus::NodeId;
 using consensus::Payload;
-using consensus::SimCluster;
+using SimCluster = consensus::SimCluster<consensus::raft::RaftProtocol>;
 using consensus::SimOptions;
 
 [[noreturn]] void raise(const char* name, const std::string& text) {
@@ -129,8 +129,8 @@ py::dict stats(const ClusterCore& core) {
 py::list trace(const ClusterCore& core) {
     py::list out;
     for (const consensus::TraceEvent& event : core.sim().trace())
-        out.append(py::make_tuple(event.time_ns, consensus::to_string(event.type), event.from, event.to, event.term,
-                                  event.index, event.entries, event.reject));
+        out.append(py::make_tuple(event.time_ns, event.type, event.from, event.to, event.epoch, event.index,
+                                  event.entries, event.reject));
     return out;
 }
 
@@ -205,7 +205,7 @@ void register_cluster(py::module_& area) {
         .def(
             "is_up", [](const ClusterCore& c, NodeId node) { return c.sim().is_up(node); }, py::arg("node"))
         .def_property_readonly("leader", [](const ClusterCore& c) { return c.sim().leader(); })
-        .def_property_readonly("term", [](const ClusterCore& c) { return c.sim().term(); })
+        .def_property_readonly("term", [](const ClusterCore& c) { return c.sim().epoch(); })
         .def_property_readonly("now_ns", [](const ClusterCore& c) { return c.sim().now_ns(); })
         .def_property_readonly("last_burst_ns", &ClusterCore::last_burst_ns)
         .def_property_readonly("is_quiet", [](const ClusterCore& c) { return c.sim().is_quiet(); })

@@ -30,19 +30,20 @@ std::uint64_t hash_bytes(std::span<const std::byte> bytes, std::uint64_t seed) n
     return mix(mix(a ^ tail[0]) * 0x94d049bb133111ebULL + mix(b ^ tail[1]));
 }
 
-Applied Applier::apply(const Entry& entry) {
-    if (entry.index != log_index_ + 1)
+Applied Applier::apply(Index index, std::int64_t time_ns, const Session& session, EntryKind kind,
+                       const Payload& command) {
+    if (index != log_index_ + 1)
         throw base::InvariantError("entries are applied in order, expected " + std::to_string(log_index_ + 1) +
-                                   ", got " + std::to_string(entry.index));
-    log_index_ = entry.index;
-    if (entry.kind == EntryKind::noop) return {};
-    if (entry.session.client != 0 && sessions_.seen(entry.session))
+                                   ", got " + std::to_string(index));
+    log_index_ = index;
+    if (kind == EntryKind::noop) return {};
+    if (session.client != 0 && sessions_.seen(session))
         return {.kind = Applied::Kind::duplicate, .index = 0, .fingerprint = 0, .result = {}};
     Applied applied{.kind = Applied::Kind::effect, .index = commands_ + 1, .fingerprint = 0, .result = {}};
-    applied.result = machine_->apply({applied.index, entry.time_ns, entry.command.bytes()});
+    applied.result = machine_->apply({applied.index, time_ns, command.bytes()});
     if (applied.result.status == ResultStatus::broken) return applied;
     ++commands_;
-    if (entry.session.client != 0) sessions_.record(entry.session, entry.index, applied.result);
+    if (session.client != 0) sessions_.record(session, index, applied.result);
     applied.fingerprint = hash_bytes(applied.result.reply.bytes(),
                                      machine_->digest() + static_cast<std::uint64_t>(applied.result.status));
     return applied;
@@ -57,15 +58,15 @@ Payload Applier::snapshot() {
     return Payload(out);
 }
 
-void Applier::restore(const Snapshot& snapshot) {
-    Reader reader(snapshot.state.bytes());
+void Applier::restore(Index index, const Payload& state) {
+    Reader reader(state.bytes());
     std::uint64_t commands = 0;
     const bool counted = reader.get(commands);
     std::span<const std::byte> rest = reader.rest();
     if (!counted || !sessions_.decode(rest))
-        throw base::InvariantError("the snapshot at index " + std::to_string(snapshot.index) + " is damaged");
+        throw base::InvariantError("the snapshot at index " + std::to_string(index) + " is damaged");
     commands_ = commands;
-    log_index_ = snapshot.index;
+    log_index_ = index;
     machine_->restore(rest);
 }
 

@@ -44,11 +44,16 @@ class Applier {
   public:
     explicit Applier(std::unique_ptr<StateMachine> machine) : machine_(std::move(machine)) {}
 
-    Applied apply(const Entry& entry);
+    // Any protocol's entry: what it has of index, time_ns, session, kind and command.
+    template <class Entry>
+    Applied apply(const Entry& entry) {
+        return apply(entry.index, entry.time_ns, entry.session, entry.kind, entry.command);
+    }
+    Applied apply(Index index, std::int64_t time_ns, const Session& session, EntryKind kind, const Payload& command);
     // State machine, sessions and counters as of the last entry.
     Payload snapshot();
-    // Throws base::InvariantError for bytes that snapshot() did not make.
-    void restore(const Snapshot& snapshot);
+    // `state` stands for all entries up to `index`. Throws base::InvariantError for bytes that snapshot() did not make.
+    void restore(Index index, const Payload& state);
 
     std::uint64_t commands() const noexcept { return commands_; }
     Index log_index() const noexcept { return log_index_; }

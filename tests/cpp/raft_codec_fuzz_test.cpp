@@ -8,11 +8,12 @@
 #include "base/prng.hpp"
 #include "check.hpp"
 #include "consensus/applier.hpp"
-#include "consensus/codec.hpp"
-#include "consensus/raft.hpp"
+#include "consensus/raft/codec.hpp"
+#include "consensus/raft/node.hpp"
 #include "consensus/session.hpp"
 
 using namespace fastmas::consensus;
+using namespace fastmas::consensus::raft;
 using fastmas::base::Payload;
 using fastmas::base::Prng;
 

@@ -9,12 +9,13 @@
 #include <vector>
 
 #include "base/errors.hpp"
-#include "consensus/raft.hpp"
-#include "consensus/sim_disk.hpp"
+#include "consensus/raft/disk.hpp"
+#include "consensus/raft/node.hpp"
 
 namespace fastmas::testing {
 
 using namespace fastmas::consensus;
+using namespace fastmas::consensus::raft;
 
 inline Entry command_entry(Term term, Index index, const std::string& text = "x") {
     return {term, index, 0, {}, EntryKind::command, base::Payload(std::string_view(text))};

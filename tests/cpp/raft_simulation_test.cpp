@@ -14,9 +14,10 @@
 
 #include "base/errors.hpp"
 #include "base/prng.hpp"
-#include "consensus/simulator.hpp"
+#include "consensus/raft/protocol.hpp"
 
 using namespace fastmas::consensus;
+using namespace fastmas::consensus::raft;
 using fastmas::base::Payload;
 using fastmas::base::Prng;
 
@@ -85,7 +86,7 @@ class Run {
         options.snapshot_every = random_.chance_ppm(500'000) ? 5 + random_.below(40) : 0;
         options.timeout_ns = 60'000'000'000;
         for (std::uint64_t id = 10; id < 13; ++id) clients_.push_back({id});
-        sim_ = std::make_unique<SimCluster>(options, [](NodeId) { return std::make_unique<Recorder>(); });
+        sim_ = std::make_unique<SimCluster<RaftProtocol>>(options, [](NodeId) { return std::make_unique<Recorder>(); });
     }
 
     void safety() {
@@ -128,7 +129,7 @@ class Run {
         std::string text;
         for (NodeId node = 1; node <= sim_->size(); ++node) {
             text += "  node " + std::to_string(node) + ": ";
-            if (const RaftNode* raft = sim_->raft(node))
+            if (const RaftNode* raft = sim_->node(node))
                 text += std::string(to_string(raft->role())) + " of term " + std::to_string(raft->term()) +
                         ", leader " + std::to_string(raft->leader()) + ", last " +
                         std::to_string(raft->log().last_index()) + " (term " + std::to_string(raft->log().last_term()) +
@@ -241,7 +242,7 @@ class Run {
     void count_leaders() {
         int leaders = 0;
         for (NodeId node = 1; node <= sim_->size(); ++node)
-            leaders += sim_->is_up(node) && sim_->raft(node)->role() == Role::leader;
+            leaders += sim_->is_up(node) && sim_->node(node)->role() == Role::leader;
         two_leaders_ += leaders > 1;
     }
 
@@ -251,7 +252,7 @@ class Run {
     std::uint64_t side_ = 2;
     std::uint64_t two_leaders_ = 0;
     std::vector<Client> clients_;
-    std::unique_ptr<SimCluster> sim_;
+    std::unique_ptr<SimCluster<RaftProtocol>> sim_;
 };
 
 std::uint64_t option(int argc, char** argv, const char* name, std::uint64_t otherwise) {

@@ -4,7 +4,7 @@
 #include "base/errors.hpp"
 #include "check.hpp"
 #include "consensus/applier.hpp"
-#include "consensus/divergence.hpp"
+#include "consensus/simulation/divergence.hpp"
 #include "raft_rig.hpp"
 
 using namespace fastmas::testing;
@@ -294,11 +294,11 @@ TEST(a_snapshot_carries_machine_sessions_and_count) {
     Applier first(std::make_unique<Counter>());
     for (Index index = 1; index <= 5; ++index) first.apply(request(index, 7, index));
     Applier second(std::make_unique<Counter>());
-    second.restore({5, 1, 0, {}, first.snapshot()});
+    second.restore(5, first.snapshot());
     CHECK(second.apply(request(6, 7, 5)).kind == Applied::Kind::duplicate);
     CHECK_EQUAL(second.sessions().reply({7, 5, 0})->reply.text(), "5");
     CHECK_EQUAL(second.apply(request(7, 7, 6)).index, 6U);
-    CHECK_THROWS(second.restore({9, 1, 0, {}, Payload("short")}), InvariantError, "the snapshot at index 9 is damaged");
+    CHECK_THROWS(second.restore(9, Payload("short")), InvariantError, "the snapshot at index 9 is damaged");
 }
 
 TEST(the_longest_idle_client_is_forgotten_first) {

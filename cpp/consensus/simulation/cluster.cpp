@@ -1,15 +1,17 @@
 // SimCluster: nodes, time, delivery, the caller's duties, crashes. Proposals are in simulator_propose.cpp.
-#include "consensus/simulator.hpp"
+#include "consensus/simulation/cluster.hpp"
 
 #include <algorithm>
 #include <numeric>
 
 #include "base/errors.hpp"
 #include "consensus/quorum.hpp"
+#include "consensus/raft/protocol.hpp"
 
 namespace fastmas::consensus {
 
-SimCluster::SimCluster(SimOptions options, MachineFactory factory)
+template <class P>
+SimCluster<P>::SimCluster(SimOptions options, MachineFactory factory)
     : options_(options),
       factory_(std::move(factory)),
       voters_(options.nodes),
@@ -30,162 +32,170 @@ SimCluster::SimCluster(SimOptions options, MachineFactory factory)
     if (now_ns_ < options_.start_ns) jump_to(options_.start_ns);
 }
 
-SimCluster::Member& SimCluster::member(NodeId node) {
+template <class P>
+typename SimCluster<P>::Member& SimCluster<P>::member(NodeId node) {
     return const_cast<Member&>(std::as_const(*this).member(node));
 }
 
-const SimCluster::Member& SimCluster::member(NodeId node) const {
+template <class P>
+const typename SimCluster<P>::Member& SimCluster<P>::member(NodeId node) const {
     if (node == kNoNode || node > members_.size())
         throw base::ConfigError("nodes are numbered 1 to " + std::to_string(members_.size()) + ", got " +
                                 std::to_string(node) + "; see cluster.nodes");
     return members_[node - 1];
 }
 
-void SimCluster::boot(NodeId node, bool is_restart) {
+template <class P>
+void SimCluster<P>::boot(NodeId node, bool is_restart) {
     Member& at = member(node);
-    RaftConfig config;
-    config.id = node;
-    config.voters = voters_;
     // a restarted node draws other time-outs than it did before, else two could collide for ever
-    config.seed = options_.seed + counters_.restarts * 0x9e3779b97f4a7c15ULL;
-    config.election_ticks = options_.election_ticks;
-    config.heartbeat_ticks = options_.heartbeat_ticks;
-    config.pre_vote = options_.pre_vote;
-    config.check_quorum = options_.check_quorum;
-    config.max_append_entries = options_.max_append_entries;
-    at.raft = std::make_unique<RaftNode>(std::move(config), at.disk.load());
+    at.node = P::boot(options_, node, voters_, options_.seed + counters_.restarts * 0x9e3779b97f4a7c15ULL, at.disk);
     at.applier = std::make_unique<Applier>(factory_(node));
     // nodes do not tick in step: their machines were not switched on together
     at.next_tick_ns = now_ns_ + random_.between(1, options_.tick_ns);
-    if (is_restart && options_.check_invariants) checker_.on_restart(*at.raft);
-    const Snapshot& snapshot = at.disk.snapshot();
+    if (is_restart && options_.check_invariants) checker_.on_restart(*at.node);
+    const auto& snapshot = at.disk.snapshot();
     at.snapshot_at = snapshot.index;
     if (snapshot.index != 0) {
-        at.applier->restore(snapshot);
-        if (options_.check_invariants) checker_.on_restore(*at.raft, snapshot, at.applier->commands());
+        at.applier->restore(snapshot.index, snapshot.state);
+        if (options_.check_invariants) checker_.on_restore(*at.node, snapshot, at.applier->commands());
     }
 }
 
-void SimCluster::stop(NodeId node) {
+template <class P>
+void SimCluster<P>::stop(NodeId node) {
     Member& at = member(node);
-    if (at.raft) counters_.elections += at.raft->counters().elections;
-    at.raft.reset();
+    if (at.node) counters_.elections += at.node->counters().elections;
+    at.node.reset();
 }
 
-void SimCluster::crash(NodeId node) {
+template <class P>
+void SimCluster<P>::crash(NodeId node) {
     Member& at = member(node);
-    if (!at.raft) throw base::ConfigError("node " + std::to_string(node) + " is down already; restart it first");
+    if (!at.node) throw base::ConfigError("node " + std::to_string(node) + " is down already; restart it first");
     ++counters_.crashes;
     stop(node);
     at.applier.reset();
 }
 
-void SimCluster::restart(NodeId node) {
+template <class P>
+void SimCluster<P>::restart(NodeId node) {
     Member& at = member(node);
     if (!at.poisoned.empty()) throw base::InvariantError(at.poisoned);
-    if (at.raft) throw base::ConfigError("node " + std::to_string(node) + " is running; crash it first");
+    if (at.node) throw base::ConfigError("node " + std::to_string(node) + " is running; crash it first");
     ++counters_.restarts;
     boot(node, true);
 }
 
-void SimCluster::poison(NodeId node, const std::string& reason) {
+template <class P>
+void SimCluster<P>::poison(NodeId node, const std::string& reason) {
     Member& at = member(node);
     if (!at.poisoned.empty()) return;
     at.poisoned = "replica " + std::to_string(node) + " " + reason;
     stop(node);  // its state machine stays, to be looked at
 }
 
-void SimCluster::cut(NodeId from, NodeId to, bool is_cut) {
+template <class P>
+void SimCluster<P>::cut(NodeId from, NodeId to, bool is_cut) {
     (void)member(from), (void)member(to);
     network_.cut(from, to, is_cut);
 }
 
-void SimCluster::heal() {
+template <class P>
+void SimCluster<P>::heal() {
     network_.heal();
 }
 
-std::uint64_t SimCluster::elections() const noexcept {
+template <class P>
+std::uint64_t SimCluster<P>::elections() const noexcept {
     std::uint64_t count = counters_.elections;
     for (const Member& at : members_)
-        if (at.raft) count += at.raft->counters().elections;
+        if (at.node) count += at.node->counters().elections;
     return count;
 }
 
-NodeId SimCluster::leader() const noexcept {
+template <class P>
+NodeId SimCluster<P>::leader() const noexcept {
     NodeId best = kNoNode;
-    Term term = 0;
+    std::uint64_t epoch = 0;
     for (const Member& at : members_)
-        if (at.raft && at.raft->role() == Role::leader && at.raft->term() > term) {
-            best = at.raft->id();
-            term = at.raft->term();
+        if (at.node && P::leads(*at.node) && P::epoch(*at.node) > epoch) {
+            best = at.node->id();
+            epoch = P::epoch(*at.node);
         }
     return best;
 }
 
-Term SimCluster::term() const noexcept {
-    Term term = 0;
-    for (const Member& at : members_) term = std::max(term, at.disk.hard_state().term);
-    return term;
+template <class P>
+std::uint64_t SimCluster<P>::epoch() const noexcept {
+    std::uint64_t epoch = 0;
+    for (const Member& at : members_) epoch = std::max(epoch, P::epoch(at.disk));
+    return epoch;
 }
 
-bool SimCluster::is_quiet() const noexcept {
+template <class P>
+bool SimCluster<P>::is_quiet() const noexcept {
     return network_.empty() && logs_are_equal();
 }
 
-bool SimCluster::logs_are_equal() const noexcept {
+template <class P>
+bool SimCluster<P>::logs_are_equal() const noexcept {
     const NodeId id = leader();
     if (id == kNoNode) return false;
-    const RaftNode& leads = *members_[id - 1].raft;
+    const Node& leads = *members_[id - 1].node;
     for (const Member& at : members_) {
-        if (!at.raft) continue;
-        const NodeId other = at.raft->id();
+        if (!at.node) continue;
+        const NodeId other = at.node->id();
         if (network_.is_cut(id, other) || network_.is_cut(other, id)) continue;
-        if (at.raft->leader() != id || at.raft->term() != leads.term() ||
-            at.raft->log().last_index() != leads.log().last_index() ||
-            at.raft->commit_index() != leads.log().last_index() || at.raft->applied_index() != leads.log().last_index())
-            return false;
+        if (!P::in_step(leads, *at.node)) return false;
     }
     return true;
 }
 
-std::size_t SimCluster::reachable_quorum() const noexcept {
+template <class P>
+std::size_t SimCluster<P>::reachable_quorum() const noexcept {
     std::size_t best = 0;
     for (const Member& at : members_) {
-        if (!at.raft) continue;
+        if (!at.node) continue;
         std::size_t count = 0;
         for (const Member& other : members_)
-            if (other.raft && (&other == &at || (!network_.is_cut(at.raft->id(), other.raft->id()) &&
-                                                 !network_.is_cut(other.raft->id(), at.raft->id()))))
+            if (other.node && (&other == &at || (!network_.is_cut(at.node->id(), other.node->id()) &&
+                                                 !network_.is_cut(other.node->id(), at.node->id()))))
                 ++count;
         best = std::max(best, count);
     }
     return best;
 }
 
-StateMachine* SimCluster::machine(NodeId node) {
+template <class P>
+StateMachine* SimCluster<P>::machine(NodeId node) {
     Member& at = member(node);
     return at.applier ? &at.applier->machine() : nullptr;
 }
 
-std::uint64_t SimCluster::applied(NodeId node) const {
+template <class P>
+std::uint64_t SimCluster<P>::applied(NodeId node) const {
     const Member& at = member(node);
     return at.applier ? at.applier->commands() : 0;
 }
 
-std::int64_t SimCluster::next_tick_ns() const noexcept {
+template <class P>
+std::int64_t SimCluster<P>::next_tick_ns() const noexcept {
     std::int64_t next = INT64_MAX;
     for (const Member& at : members_)
-        if (at.raft) next = std::min(next, at.next_tick_ns);
+        if (at.node) next = std::min(next, at.next_tick_ns);
     return next;
 }
 
-void SimCluster::jump_to(std::int64_t at_ns) noexcept {
+template <class P>
+void SimCluster<P>::jump_to(std::int64_t at_ns) noexcept {
     // the consensus clock stands still over the jump: nothing happened in it that anybody waited for
     for (Member& at : members_) at.next_tick_ns += at_ns - now_ns_;
     now_ns_ = at_ns;
 }
 
-void SimCluster::run_one() {
+template <class P>
+void SimCluster<P>::run_one() {
     guarded([&] {
         const std::int64_t tick_ns = next_tick_ns();
         if (!network_.empty() && network_.next_ns() <= tick_ns)
@@ -197,13 +207,15 @@ void SimCluster::run_one() {
     });
 }
 
-void SimCluster::run_for(std::int64_t duration_ns) {
+template <class P>
+void SimCluster<P>::run_for(std::int64_t duration_ns) {
     const std::int64_t end_ns = now_ns_ + duration_ns;
     while (std::min(next_tick_ns(), network_.empty() ? INT64_MAX : network_.next_ns()) <= end_ns) run_one();
     now_ns_ = std::max(now_ns_, end_ns);
 }
 
-bool SimCluster::settle(std::int64_t limit_ns) {
+template <class P>
+bool SimCluster<P>::settle(std::int64_t limit_ns) {
     const std::int64_t end_ns = now_ns_ + limit_ns;
     while (!is_quiet()) {
         if (now_ns_ > end_ns) return false;
@@ -220,88 +232,91 @@ bool SimCluster::settle(std::int64_t limit_ns) {
     return true;
 }
 
-void SimCluster::deliver() {
+template <class P>
+void SimCluster<P>::deliver() {
     now_ns_ = std::max(now_ns_, network_.next_ns());
     const Message* message = network_.receive();
     if (message == nullptr) return;
     Member& at = members_[message->to - 1];
-    if (!at.raft) return;
+    if (!at.node) return;
     const NodeId node = message->to;
-    at.raft->step(*message);
+    at.node->step(*message);
     if (deliveries_to_crash_ > 0 && --deliveries_to_crash_ == 0 && leader() != kNoNode) {
         // between a step and the duties it asks for: nothing of what the leader just learnt gets out
         deliveries_to_crash_ = -1;
         crash(leader());
-        if (!at.raft) return;
+        if (!at.node) return;
     }
     process(node);
 }
 
-void SimCluster::tick_next() {
+template <class P>
+void SimCluster<P>::tick_next() {
     const std::int64_t tick_ns = next_tick_ns();
     now_ns_ = std::max(now_ns_, tick_ns);
     for (Member& at : members_) {
-        if (!at.raft || at.next_tick_ns != tick_ns) continue;
+        if (!at.node || at.next_tick_ns != tick_ns) continue;
         at.next_tick_ns += options_.tick_ns;
         ++counters_.ticks;
-        at.raft->tick();
-        process(at.raft->id());
+        at.node->tick();
+        process(at.node->id());
         return;
     }
 }
 
-bool SimCluster::crash_here(NodeId node) {
+template <class P>
+bool SimCluster<P>::crash_here(NodeId node) {
     if (options_.crash_point_ppm == 0 || !random_.chance_ppm(options_.crash_point_ppm)) return false;
     crash(node);
     return true;
 }
 
-void SimCluster::process(NodeId node) {
+template <class P>
+void SimCluster<P>::process(NodeId node) {
     Member& at = members_[node - 1];
-    while (at.raft && at.raft->has_ready())
+    while (at.node && at.node->has_ready())
         if (!process_ready(at, node)) return;
-    if (!at.raft) return;
-    if (options_.check_invariants) checker_.after_step(*at.raft, disks_);
+    if (!at.node) return;
+    if (options_.check_invariants) checker_.after_step(*at.node, disks_);
     if (pending_ != nullptr) note_commit();
     if (options_.snapshot_every != 0) maybe_compact(at);
 }
 
-bool SimCluster::process_ready(Member& at, NodeId node) {
+template <class P>
+bool SimCluster<P>::process_ready(Member& at, NodeId node) {
     // the duties of ready.hpp, in their order; a crash may come between any two
-    const Ready& ready = at.raft->ready();
+    const Ready& ready = at.node->ready();
     if (crash_here(node)) return false;
     if (ready.must_sync) {
-        if (!ready.entries.empty() && ready.entries.front().index <= at.disk.log().last_index())
-            ++counters_.truncations;
+        if (P::replaces(at.disk, ready)) ++counters_.truncations;
         at.disk.persist(ready);
-        if (options_.check_invariants) checker_.on_persist(*at.raft, ready);
+        if (options_.check_invariants) checker_.on_persist(*at.node, ready);
         if (crash_here(node)) return false;
     }
     for (const Message& message : ready.messages) {
-        if (options_.check_invariants) checker_.on_send(*at.raft, message, at.disk);
-        if (options_.trace)
-            trace_.push_back({now_ns_, message.type, message.reject, message.from, message.to, message.term,
-                              message.index, static_cast<std::uint32_t>(message.entries.size())});
+        if (options_.check_invariants) checker_.on_send(*at.node, message, at.disk);
+        if (options_.trace) trace_.push_back(P::trace(message, now_ns_));
         network_.send(message, now_ns_);
         if (crash_here(node)) return false;
     }
     apply(at, node, ready);
-    if (!at.raft) return false;
-    at.raft->advance();
+    if (!at.node) return false;
+    at.node->advance();
     return true;
 }
 
-void SimCluster::apply(Member& at, NodeId node, const Ready& ready) {
+template <class P>
+void SimCluster<P>::apply(Member& at, NodeId node, const Ready& ready) {
     if (ready.snapshot != nullptr) {
         ++counters_.snapshots_installed;
         at.applier = std::make_unique<Applier>(factory_(node));
-        at.applier->restore(*ready.snapshot);
+        at.applier->restore(ready.snapshot->index, ready.snapshot->state);
         at.snapshot_at = ready.snapshot->index;
-        if (options_.check_invariants) checker_.on_restore(*at.raft, *ready.snapshot, at.applier->commands());
+        if (options_.check_invariants) checker_.on_restore(*at.node, *ready.snapshot, at.applier->commands());
     }
     for (const Entry& entry : ready.committed) {
         const Applied applied = at.applier->apply(entry);
-        if (options_.check_invariants) checker_.on_apply(*at.raft, entry, applied);
+        if (options_.check_invariants) checker_.on_apply(*at.node, entry, applied);
         if (applied.kind == Applied::Kind::duplicate && entry.index > highest_seen_) ++counters_.duplicates;
         highest_seen_ = std::max(highest_seen_, entry.index);
         if (applied.kind != Applied::Kind::effect) continue;
@@ -309,24 +324,27 @@ void SimCluster::apply(Member& at, NodeId node, const Ready& ready) {
             on_broken(node, applied.index, applied.result.reply);
         else
             on_effect(node, entry, applied);
-        if (!at.raft) return;  // poisoned: it stops here
+        if (!at.node) return;  // poisoned: it stops here
     }
 }
 
-void SimCluster::maybe_compact(Member& at) {
-    const Index applied = at.raft->applied_index();
+template <class P>
+void SimCluster<P>::maybe_compact(Member& at) {
+    const Index applied = at.node->applied_index();
     if (applied < at.snapshot_at + options_.snapshot_every || !at.applier->machine().can_snapshot()) return;
-    const Entry& last = at.raft->log().at(applied);
-    const Snapshot snapshot{applied, last.term, last.time_ns, voters_, at.applier->snapshot()};
+    const auto snapshot = P::snapshot(*at.node, at.applier->snapshot());
     at.disk.compact(snapshot);
-    at.raft->compact(applied, snapshot.state);
+    at.node->compact(applied, snapshot.state);
     at.snapshot_at = applied;
     ++counters_.snapshots_taken;
 }
 
-void SimCluster::check_logs() const {
+template <class P>
+void SimCluster<P>::check_logs() const {
     for (const Member& at : members_)
-        if (at.raft) checker_.check_log(*at.raft, at.disk);
+        if (at.node) checker_.check_log(*at.node, at.disk);
 }
+
+template class SimCluster<raft::RaftProtocol>;
 
 }  // namespace fastmas::consensus

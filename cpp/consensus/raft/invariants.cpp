@@ -1,11 +1,11 @@
-#include "consensus/invariants.hpp"
+#include "consensus/raft/invariants.hpp"
 
 #include <algorithm>
 
 #include "base/errors.hpp"
 #include "consensus/quorum.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 namespace {
 
 bool same(const auto& a, const auto& b) {
@@ -105,20 +105,8 @@ void InvariantChecker::on_apply(const RaftNode& node, const Entry& entry, const 
         fail(node, "what is applied is what was stored", at(entry.index));
     if (entry.index <= committed_.size() && !same(seen.log[entry.index - 1], committed_[entry.index - 1]))
         fail(node, "state machine safety: no two nodes apply different entries at the same index", at(entry.index));
-    if (applied.kind != Applied::Kind::effect || applied.result.status == ResultStatus::broken) return;
-    const char* const once = "each request takes effect once, as the same command on every replica";
-    if (applied.index != ++seen.commands) fail(node, once, "command " + std::to_string(applied.index));
-    if (applied.index <= requests_.size()) {
-        const Request& known = requests_[applied.index - 1];
-        if (known.log_index != entry.index || known.session != entry.session)
-            fail(node, once, "command " + std::to_string(applied.index));
-        return;
-    }
-    requests_.push_back({entry.session, entry.index});
-    if (entry.session.client == 0) return;
-    std::uint64_t& last = sequences_[entry.session.client];
-    if (entry.session.sequence <= last) fail(node, once, "request " + std::to_string(entry.session.sequence));
-    last = entry.session.sequence;
+    const std::string broken = history_.on_apply(node.id(), entry.index, entry.session, applied);
+    if (!broken.empty()) fail(node, AppliedHistory::kInvariant, broken);
 }
 
 void InvariantChecker::on_restore(const RaftNode& node, const Snapshot& snapshot, std::uint64_t commands) {
@@ -126,7 +114,7 @@ void InvariantChecker::on_restore(const RaftNode& node, const Snapshot& snapshot
     if (snapshot.index < seen.applied)
         fail(node, "a snapshot never moves a state machine backwards", at(snapshot.index));
     seen.applied = snapshot.index;
-    seen.commands = commands;
+    history_.on_restore(node.id(), commands);
 }
 
 void InvariantChecker::on_restart(const RaftNode& node) {
@@ -140,7 +128,7 @@ void InvariantChecker::on_restart(const RaftNode& node) {
     seen.led = false;
     seen.commit = node.commit_index();
     seen.applied = 0;
-    seen.commands = 0;
+    history_.on_restore(node.id(), 0);
 }
 
 void InvariantChecker::check_election(const RaftNode& node, const Seen& seen) {
@@ -225,4 +213,4 @@ void InvariantChecker::check_log(const RaftNode& node, const SimDisk& disk) cons
     }
 }
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

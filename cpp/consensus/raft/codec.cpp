@@ -1,8 +1,8 @@
-#include "consensus/codec.hpp"
+#include "consensus/raft/codec.hpp"
 
 #include "consensus/bytes.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 namespace {
 
 // Layout: u32 length of all, u8 version, u8 type, u8 flags (bit 0: reject), u8 zero, u32 from, u32 to, u64 term, then
@@ -211,4 +211,4 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
     return nullptr;
 }
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

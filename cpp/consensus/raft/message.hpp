@@ -4,9 +4,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "consensus/types.hpp"
+#include "consensus/raft/types.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 
 enum class MessageType : std::uint8_t {
     pre_vote = 1,  // would you vote for me in `term`? (thesis §9.6)
@@ -41,4 +41,4 @@ struct Message {
 
 const char* to_string(MessageType type) noexcept;
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

@@ -1,11 +1,11 @@
-#include "consensus/raft_config.hpp"
+#include "consensus/raft/config.hpp"
 
 #include <algorithm>
 #include <string>
 
 #include "base/errors.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 namespace {
 
 void at_least_one(const char* name, std::size_t value) {
@@ -43,4 +43,4 @@ void validate(const RaftConfig& config) {
                                 std::to_string(config.max_command_bytes) + "; try 16777216");
 }
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

@@ -1,4 +1,5 @@
-// A cluster in one thread and virtual time: nodes, disks, network, clients and faults, all from one seed.
+// A cluster of any protocol in one thread and virtual time: nodes, disks, network, clients and faults, all from one
+// seed.
 #pragma once
 
 #include <array>
@@ -12,11 +13,8 @@
 #include "base/errors.hpp"
 #include "base/prng.hpp"
 #include "consensus/applier.hpp"
-#include "consensus/divergence.hpp"
-#include "consensus/invariants.hpp"
-#include "consensus/raft.hpp"
-#include "consensus/sim_disk.hpp"
-#include "consensus/sim_network.hpp"
+#include "consensus/simulation/divergence.hpp"
+#include "consensus/simulation/network.hpp"
 
 namespace fastmas::consensus {
 
@@ -48,34 +46,42 @@ struct Burst {
 
 struct TraceEvent {
     std::int64_t time_ns;
-    MessageType type;
+    const char* type;
     bool reject;
     NodeId from, to;
-    Term term;
+    std::uint64_t epoch;
     Index index;
     std::uint32_t entries;
+};
+
+struct ClusterCounters {
+    std::uint64_t proposals = 0;   // commands handed in
+    std::uint64_t retries = 0;     // commands handed to another leader
+    std::uint64_t duplicates = 0;  // entries that took no effect, at the first replica to see them
+    std::uint64_t rejections = 0;
+    std::uint64_t ticks = 0;
+    std::uint64_t crashes = 0;
+    std::uint64_t restarts = 0;
+    std::uint64_t snapshots_taken = 0;
+    std::uint64_t snapshots_installed = 0;
+    std::uint64_t elections = 0;    // by nodes that have since stopped
+    std::uint64_t truncations = 0;  // entries a node had stored and replaced
 };
 
 // Time passes only while there is something to wait for: a cluster with nothing in flight and equal logs is quiet, its
 // clock stops, and it costs nothing until the next proposal or fault. Deterministic: same options and calls, same
 // history. Not thread-safe. What a state machine throws ends the call and poisons the cluster.
+template <class P>
 class SimCluster {
   public:
+    using Node = typename P::Node;
+    using Message = typename P::Message;
+    using Ready = typename P::Ready;
+    using Entry = typename P::Entry;
+    using Disk = typename P::Disk;
+    using Invariants = typename P::Invariants;
+    using Proposal = typename P::Proposal;
     using MachineFactory = std::function<std::unique_ptr<StateMachine>(NodeId)>;
-
-    struct Counters {
-        std::uint64_t proposals = 0;   // commands handed in
-        std::uint64_t retries = 0;     // commands handed to another leader
-        std::uint64_t duplicates = 0;  // entries that took no effect, at the first replica to see them
-        std::uint64_t rejections = 0;
-        std::uint64_t ticks = 0;
-        std::uint64_t crashes = 0;
-        std::uint64_t restarts = 0;
-        std::uint64_t snapshots_taken = 0;
-        std::uint64_t snapshots_installed = 0;
-        std::uint64_t elections = 0;    // by nodes that have since stopped
-        std::uint64_t truncations = 0;  // entries a node had stored and replaced
-    };
 
     SimCluster(SimOptions options, MachineFactory factory);
 
@@ -100,31 +106,31 @@ class SimCluster {
     void set_crash_point_ppm(std::uint32_t ppm) noexcept { options_.crash_point_ppm = ppm; }
 
     std::uint64_t elections() const noexcept;
-    NodeId leader() const noexcept;  // of the latest term among nodes that run; kNoNode when none leads
-    Term term() const noexcept;
+    NodeId leader() const noexcept;        // of the latest term among nodes that run; kNoNode when none leads
+    std::uint64_t epoch() const noexcept;  // the latest term, ballot or height that any disk knows
     bool is_quiet() const noexcept;        // nothing in flight, and logs_are_equal()
     bool logs_are_equal() const noexcept;  // of all running nodes that the leader can talk to; committed and applied
-    bool is_up(NodeId node) const { return member(node).raft != nullptr; }
+    bool is_up(NodeId node) const { return member(node).node != nullptr; }
     std::int64_t now_ns() const noexcept { return now_ns_; }
     std::size_t size() const noexcept { return members_.size(); }
     StateMachine* machine(NodeId node);  // nullptr while the node is down
     std::uint64_t applied(NodeId node) const;
     const std::string& poisoned(NodeId node) const { return member(node).poisoned; }
     const std::string& broken() const noexcept { return broken_; }
-    const RaftNode* raft(NodeId node) const { return member(node).raft.get(); }
-    const SimDisk& disk(NodeId node) const { return member(node).disk; }
-    const Counters& counters() const noexcept { return counters_; }
-    const SimNetwork& network() const noexcept { return network_; }
-    const InvariantChecker& invariants() const noexcept { return checker_; }
+    const Node* node(NodeId id) const { return member(id).node.get(); }
+    const Disk& disk(NodeId node) const { return member(node).disk; }
+    const ClusterCounters& counters() const noexcept { return counters_; }
+    const SimNetwork<Message>& network() const noexcept { return network_; }
+    const Invariants& invariants() const noexcept { return checker_; }
     const std::vector<TraceEvent>& trace() const noexcept { return trace_; }
     std::size_t reachable_quorum() const noexcept;  // the most nodes that run and can all talk to one of them both ways
     void check_logs() const;
 
   private:
     struct Member {
-        std::unique_ptr<RaftNode> raft;  // nullptr while it is down
+        std::unique_ptr<Node> node;  // nullptr while it is down
         std::unique_ptr<Applier> applier;
-        SimDisk disk;
+        Disk disk;
         std::int64_t next_tick_ns = 0;
         Index snapshot_at = 0;
         std::string poisoned;
@@ -136,7 +142,7 @@ class SimCluster {
         std::vector<std::optional<Result>> results;
         std::size_t decided = 0;
         NodeId leader = kNoNode;
-        Term term = 0;
+        std::uint64_t epoch = 0;
         Index last_index = 0;  // where its last command is in that leader's log
         std::int64_t commit_ns = -1;
         std::int64_t retry_ns = INT64_MIN;  // not to be handed in again before
@@ -173,10 +179,10 @@ class SimCluster {
     MachineFactory factory_;
     std::vector<NodeId> voters_;
     std::vector<Member> members_;  // of node 1 .. n
-    std::vector<const SimDisk*> disks_;
-    SimNetwork network_;
+    std::vector<const Disk*> disks_;
+    SimNetwork<Message> network_;
     DivergenceMonitor divergence_;
-    InvariantChecker checker_;
+    Invariants checker_;
     base::Prng random_;
     std::int64_t now_ns_ = 0;
     std::uint64_t next_sequence_ = 1;
@@ -187,12 +193,13 @@ class SimCluster {
     std::int64_t deliveries_to_crash_ = -1;
     std::string diverged_text_;
     std::string broken_;
-    Counters counters_;
+    ClusterCounters counters_;
     std::vector<TraceEvent> trace_;
 };
 
+template <class P>
 template <class Body>
-void SimCluster::guarded(Body body) {
+void SimCluster<P>::guarded(Body body) {
     if (!broken_.empty()) throw base::InvariantError(broken_);
     try {
         body();

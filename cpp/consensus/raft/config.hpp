@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "consensus/types.hpp"
+#include "consensus/raft/types.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 
 struct RaftConfig {
     NodeId id = kNoNode;
@@ -31,4 +31,4 @@ struct RaftConfig {
 // Throws base::ConfigError that names the rule, the value and the cure.
 void validate(const RaftConfig& config);
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

@@ -3,11 +3,11 @@
 
 #include <vector>
 
-#include "consensus/log.hpp"
-#include "consensus/ready.hpp"
+#include "consensus/raft/log.hpp"
+#include "consensus/raft/ready.hpp"
 #include "consensus/types.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 
 // Writes are whole and durable at once; torn and lost writes belong to the replica's log file, which is not simulated
 // yet.
@@ -45,4 +45,4 @@ class SimDisk {
     Log log_;
 };
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

@@ -3,10 +3,10 @@
 
 #include <span>
 
-#include "consensus/message.hpp"
+#include "consensus/raft/message.hpp"
 #include "consensus/types.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 
 // The caller's duties, in this order:
 //   1. `snapshot` (when there is one) replaces the stored snapshot and every stored entry it covers or contradicts;
@@ -26,4 +26,4 @@ struct Ready {
     std::span<const Entry> committed;
 };
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

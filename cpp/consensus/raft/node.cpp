@@ -1,11 +1,11 @@
 // RaftNode: construction, dispatch, ready and advance. Elections and replication have files of their own.
-#include "consensus/raft.hpp"
+#include "consensus/raft/node.hpp"
 
 #include <algorithm>
 
 #include "base/errors.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 
 const char* to_string(Role role) noexcept {
     switch (role) {
@@ -240,4 +240,4 @@ Message& RaftNode::send(MessageType type, NodeId to, Term term) {
     return message;
 }
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

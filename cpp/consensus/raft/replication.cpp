@@ -2,9 +2,9 @@
 #include <algorithm>
 
 #include "consensus/quorum.hpp"
-#include "consensus/raft.hpp"
+#include "consensus/raft/node.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 
 void RaftNode::append_own(EntryKind kind, Payload command, const Session& session, std::int64_t now_ns) {
     // time never falls along the log, whatever the clocks of successive leaders say
@@ -216,4 +216,4 @@ void RaftNode::handle_snapshot(const Message& message) {
     reply.index = snapshot.index;
 }
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

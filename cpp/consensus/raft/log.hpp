@@ -5,9 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "consensus/types.hpp"
+#include "consensus/raft/types.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 
 // Not thread-safe. append is O(1) amortised and allocates nothing once the log has had its size; compaction is O(1)
 // amortised. Spans stay valid until the next call that changes the log.
@@ -55,4 +55,4 @@ class Log {
     Index stable_index_ = 0;
 };
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

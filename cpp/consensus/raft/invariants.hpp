@@ -8,18 +8,18 @@
 #include <utility>
 #include <vector>
 
-#include "consensus/applier.hpp"
-#include "consensus/raft.hpp"
-#include "consensus/sim_disk.hpp"
+#include "consensus/raft/disk.hpp"
+#include "consensus/raft/node.hpp"
+#include "consensus/simulation/applied_history.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 
 // Watches a simulated cluster from outside, with a memory of its own (the hash chain of every log, who led which term,
 // what was committed, which request became which command), and compares each step with the one before. A check that
 // fails throws base::InvariantError, which begins with the invariant's sentence. O(nodes) a step plus O(1) an entry.
 class InvariantChecker {
   public:
-    explicit InvariantChecker(std::size_t nodes) : seen_(nodes + 1) {}
+    explicit InvariantChecker(std::size_t nodes) : seen_(nodes + 1), history_(nodes) {}
 
     // The node stored this Ready's snapshot, entries and hard state.
     void on_persist(const RaftNode& node, const Ready& ready);
@@ -38,7 +38,7 @@ class InvariantChecker {
 
     std::uint64_t checks() const noexcept { return checks_; }
     Index committed() const noexcept { return committed_.size(); }
-    std::uint64_t commands() const noexcept { return requests_.size(); }
+    std::uint64_t commands() const noexcept { return history_.commands(); }
     std::size_t terms_led() const noexcept { return leaders_.size(); }
 
   private:
@@ -52,12 +52,7 @@ class InvariantChecker {
         bool led = false;
         Index commit = 0;
         Index applied = 0;
-        std::uint64_t commands = 0;
         std::vector<Link> log;  // what the node stored, from index 1
-    };
-    struct Request {
-        Session session;
-        Index log_index = 0;
     };
     [[noreturn]] static void fail(const RaftNode& node, const char* invariant, const std::string& detail);
     static Link extend(const Link& previous, const Entry& entry);
@@ -71,9 +66,8 @@ class InvariantChecker {
     std::map<std::pair<Index, Term>, Link> others_;  // those of other terms
     std::vector<Link> committed_;
     std::vector<Term> commit_terms_;  // the term in which each index was first known to be committed
-    std::vector<Request> requests_;   // which request became command 1, 2, ...
-    std::unordered_map<std::uint64_t, std::uint64_t> sequences_;  // by client, the last that took effect
+    AppliedHistory history_;
     std::uint64_t checks_ = 0;
 };
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

@@ -3,7 +3,8 @@
 
 #include "base/errors.hpp"
 #include "consensus/quorum.hpp"
-#include "consensus/simulator.hpp"
+#include "consensus/raft/protocol.hpp"
+#include "consensus/simulation/cluster.hpp"
 
 namespace fastmas::consensus {
 namespace {
@@ -12,18 +13,20 @@ constexpr std::uint64_t kClient = 1;
 
 }  // namespace
 
-Proposal SimCluster::submit(NodeId node, Payload command, const Session& session) {
+template <class P>
+typename P::Proposal SimCluster<P>::submit(NodeId node, Payload command, const Session& session) {
     Member& at = member(node);
-    if (!at.raft) return {};
+    if (!at.node) return {};
     Proposal proposal;
     guarded([&] {
-        proposal = at.raft->propose(std::move(command), session, now_ns_);
+        proposal = at.node->propose(std::move(command), session, now_ns_);
         process(node);
     });
     return proposal;
 }
 
-Burst SimCluster::propose(std::vector<Payload> commands, std::optional<std::int64_t> at_ns) {
+template <class P>
+Burst SimCluster<P>::propose(std::vector<Payload> commands, std::optional<std::int64_t> at_ns) {
     if (!broken_.empty()) throw base::InvariantError(broken_);
     if (pending_ != nullptr)
         throw base::ConfigError("propose was called from inside apply; a state machine only answers");
@@ -58,7 +61,8 @@ Burst SimCluster::propose(std::vector<Payload> commands, std::optional<std::int6
     return burst;
 }
 
-void SimCluster::run_pending(const std::vector<Payload>& commands, Burst& burst) {
+template <class P>
+void SimCluster<P>::run_pending(const std::vector<Payload>& commands, Burst& burst) {
     const std::int64_t start_ns = now_ns_, deadline_ns = start_ns + options_.timeout_ns;
     if (crash_armed_) {
         // somewhere between taking the burst in and learning that a majority has it: one delivery to each follower, and
@@ -77,13 +81,13 @@ void SimCluster::run_pending(const std::vector<Payload>& commands, Burst& burst)
         }
         const NodeId leads = leader();
         if (leads != kNoNode && now_ns_ >= pending_->retry_ns &&
-            (leads != pending_->leader || members_[leads - 1].raft->term() != pending_->term)) {
+            (leads != pending_->leader || P::epoch(*members_[leads - 1].node) != pending_->epoch)) {
             bool taken = true;
             guarded([&] { taken = hand_in(commands); });
             if (!taken) {
                 burst.status = BurstStatus::too_large;
-                burst.text = "a command has at most " + std::to_string(RaftConfig().max_command_bytes) +
-                             " bytes; propose it in parts";
+                burst.text =
+                    "a command has at most " + std::to_string(P::max_command_bytes()) + " bytes; propose it in parts";
                 break;
             }
             continue;
@@ -99,19 +103,20 @@ void SimCluster::run_pending(const std::vector<Payload>& commands, Burst& burst)
     deliveries_to_crash_ = -1;
 }
 
-bool SimCluster::hand_in(const std::vector<Payload>& commands) {
+template <class P>
+bool SimCluster<P>::hand_in(const std::vector<Payload>& commands) {
     Pending& pending = *pending_;
     const NodeId leads = leader();
-    RaftNode& raft = *members_[leads - 1].raft;
+    Node& node = *members_[leads - 1].node;
     if (pending.leader != kNoNode) counters_.retries += commands.size() - pending.decided;
     pending.leader = leads;
-    pending.term = raft.term();
+    pending.epoch = P::epoch(node);
     // from the first one without a result on, in order: those that are in its log already are told apart when applied
     const auto first = static_cast<std::size_t>(
         std::find(pending.results.begin(), pending.results.end(), std::nullopt) - pending.results.begin());
     for (std::size_t i = first; i < commands.size(); ++i) {
         const Proposal proposal =
-            raft.propose(commands[i], {kClient, pending.first_sequence + i, acknowledged_}, now_ns_);
+            node.propose(commands[i], {kClient, pending.first_sequence + i, acknowledged_}, now_ns_);
         if (proposal.status == ProposeStatus::too_large) return false;
         if (proposal.status == ProposeStatus::full) {
             // the rest is handed in once there may be room: forget that this leader has the others
@@ -130,15 +135,17 @@ bool SimCluster::hand_in(const std::vector<Payload>& commands) {
     return true;
 }
 
-void SimCluster::note_commit() {
+template <class P>
+void SimCluster<P>::note_commit() {
     Pending& pending = *pending_;
     if (pending.commit_ns >= 0 || pending.leader == kNoNode) return;
     const Member& at = members_[pending.leader - 1];
-    if (at.raft && at.raft->term() == pending.term && at.raft->commit_index() >= pending.last_index)
+    if (at.node && P::epoch(*at.node) == pending.epoch && at.node->commit_index() >= pending.last_index)
         pending.commit_ns = now_ns_;
 }
 
-void SimCluster::on_effect(NodeId node, const Entry& entry, const Applied& applied) {
+template <class P>
+void SimCluster<P>::on_effect(NodeId node, const Entry& entry, const Applied& applied) {
     const DivergenceMonitor::Verdict verdict = divergence_.vote(node, applied.index, applied.fingerprint);
     const std::string where = "diverged at commit index " + std::to_string(applied.index) +
                               ": its result or digest differs from the majority's";
@@ -156,23 +163,27 @@ void SimCluster::on_effect(NodeId node, const Entry& entry, const Applied& appli
     result = applied.result;
 }
 
-void SimCluster::on_broken(NodeId node, std::uint64_t index, const Payload& reason) {
+template <class P>
+void SimCluster<P>::on_broken(NodeId node, std::uint64_t index, const Payload& reason) {
     poison(node, "stopped at commit index " + std::to_string(index) + ": " + std::string(reason.text()));
 }
 
-std::size_t SimCluster::healthy() const noexcept {
+template <class P>
+std::size_t SimCluster<P>::healthy() const noexcept {
     return static_cast<std::size_t>(
         std::count_if(members_.begin(), members_.end(), [](const Member& at) { return at.poisoned.empty(); }));
 }
 
-std::string SimCluster::poisoned_text() const {
+template <class P>
+std::string SimCluster<P>::poisoned_text() const {
     std::string text;
     for (const Member& at : members_)
         if (!at.poisoned.empty()) text += (text.empty() ? "" : "; ") + at.poisoned;
     return text;
 }
 
-std::string SimCluster::no_quorum_text(std::size_t commands) const {
+template <class P>
+std::string SimCluster<P>::no_quorum_text(std::size_t commands) const {
     std::string text = "no quorum within " + std::to_string(options_.timeout_ns / 1'000'000) +
                        " ms of virtual time: at most " + std::to_string(reachable_quorum()) + " of " +
                        std::to_string(members_.size()) + " nodes can talk to one another, " +
@@ -182,5 +193,7 @@ std::string SimCluster::no_quorum_text(std::size_t commands) const {
                        "before you propose again";
     return text;
 }
+
+template class SimCluster<raft::RaftProtocol>;
 
 }  // namespace fastmas::consensus

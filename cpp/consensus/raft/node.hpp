@@ -6,23 +6,17 @@
 #include <vector>
 
 #include "base/prng.hpp"
-#include "consensus/log.hpp"
-#include "consensus/message.hpp"
-#include "consensus/raft_config.hpp"
-#include "consensus/ready.hpp"
-#include "consensus/types.hpp"
+#include "consensus/raft/config.hpp"
+#include "consensus/raft/log.hpp"
+#include "consensus/raft/message.hpp"
+#include "consensus/raft/ready.hpp"
+#include "consensus/raft/types.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 
 enum class Role : std::uint8_t { follower, pre_candidate, candidate, leader };
 const char* to_string(Role role) noexcept;
 
-enum class ProposeStatus : std::uint8_t {
-    appended,    // in the leader's log; committed only once it comes out of Ready::committed with this term and index
-    not_leader,  // dropped: ask RaftNode::leader()
-    too_large,   // dropped: above max_command_bytes
-    full,        // dropped: max_uncommitted_entries wait already
-};
 struct Proposal {
     ProposeStatus status = ProposeStatus::not_leader;
     Term term = 0;
@@ -153,4 +147,4 @@ class RaftNode {
     std::string poisoned_;
 };
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

@@ -1,4 +1,4 @@
-#include "consensus/divergence.hpp"
+#include "consensus/simulation/divergence.hpp"
 
 #include <algorithm>
 

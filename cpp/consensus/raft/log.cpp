@@ -1,11 +1,11 @@
-#include "consensus/log.hpp"
+#include "consensus/raft/log.hpp"
 
 #include <algorithm>
 #include <string>
 
 #include "base/errors.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 
 Log::Log(const Snapshot& snapshot, std::vector<Entry> entries)
     : entries_(std::move(entries)),
@@ -98,4 +98,4 @@ void Log::restore(const Snapshot& snapshot) noexcept {
     stable_index_ = snapshot.index;
 }
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

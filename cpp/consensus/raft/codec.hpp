@@ -5,9 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "consensus/message.hpp"
+#include "consensus/raft/message.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 
 inline constexpr std::uint8_t kMessageVersion = 1;
 
@@ -22,4 +22,4 @@ void encode(const Message& message, std::vector<std::byte>& out);
 // bounds, never allocates more than the bytes could hold, never throws but std::bad_alloc.
 const char* decode(std::span<const std::byte> bytes, Message& message);
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

@@ -2,9 +2,9 @@
 #include <bit>
 
 #include "consensus/quorum.hpp"
-#include "consensus/raft.hpp"
+#include "consensus/raft/node.hpp"
 
-namespace fastmas::consensus {
+namespace fastmas::consensus::raft {
 
 void RaftNode::draw_election_timeout() {
     // §5.2: randomised, so that split votes are rare and resolve quickly
@@ -132,4 +132,4 @@ void RaftNode::check_quorum() {
     if (active < quorum_size(config_.voters.size())) become_follower(hard_.term, kNoNode);
 }
 
-}  // namespace fastmas::consensus
+}  // namespace fastmas::consensus::raft

@@ -1,0 +1,40 @@
+// What the simulated cluster asks of Raft.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "consensus/raft/codec.hpp"
+#include "consensus/raft/disk.hpp"
+#include "consensus/raft/invariants.hpp"
+#include "consensus/raft/node.hpp"
+#include "consensus/simulation/cluster.hpp"
+
+namespace fastmas::consensus::raft {
+
+struct RaftProtocol {
+    using Node = RaftNode;
+    using Message = raft::Message;
+    using Ready = raft::Ready;
+    using Entry = raft::Entry;
+    using Disk = raft::SimDisk;
+    using Invariants = raft::InvariantChecker;
+    using Proposal = raft::Proposal;
+
+    static std::unique_ptr<Node> boot(const SimOptions& options, NodeId id, const std::vector<NodeId>& voters,
+                                      std::uint64_t seed, const Disk& disk);
+    static bool leads(const Node& node) noexcept { return node.role() == Role::leader; }
+    static std::uint64_t epoch(const Node& node) noexcept { return node.term(); }
+    static std::uint64_t epoch(const Disk& disk) noexcept { return disk.hard_state().term; }
+    // `other` follows `leads` and has applied all of its log.
+    static bool in_step(const Node& leads, const Node& other) noexcept;
+    // Storing `ready` replaces entries that are on the disk.
+    static bool replaces(const Disk& disk, const Ready& ready) noexcept {
+        return !ready.entries.empty() && ready.entries.front().index <= disk.log().last_index();
+    }
+    static Snapshot snapshot(const Node& node, Payload state);  // as of what is applied
+    static TraceEvent trace(const Message& message, std::int64_t now_ns) noexcept;
+    static std::size_t max_command_bytes() noexcept { return RaftConfig().max_command_bytes; }
+};
+
+}  // namespace fastmas::consensus::raft
