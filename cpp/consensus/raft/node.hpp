@@ -83,6 +83,8 @@ class RaftNode {
     const std::string& poisoned() const noexcept { return poisoned_; }  // empty while the node is well
 
   private:
+    friend struct ModelDigest;  // model.cpp: what of the state decides, for the exhaustive checker
+
     void enter();  // every public call that changes something begins here
     [[noreturn]] void poison(const std::string& text);
 
