@@ -34,4 +34,21 @@ TraceEvent RaftProtocol::trace(const Message& message, std::int64_t now_ns) noex
             message.index,  static_cast<std::uint32_t>(message.entries.size())};
 }
 
+void RaftProtocol::draw_options(SimOptions& options, base::Prng& random) {
+    options.pre_vote = !random.chance_ppm(300'000);
+    options.check_quorum = !random.chance_ppm(200'000);
+    options.max_append_entries = 1 + random.below(8);
+}
+
+std::string RaftProtocol::describe(const Node& node) {
+    return std::string(to_string(node.role())) + " of term " + std::to_string(node.term()) + ", leader " +
+           std::to_string(node.leader()) + ", last " + std::to_string(node.log().last_index()) + " (term " +
+           std::to_string(node.log().last_term()) + "), commit " + std::to_string(node.commit_index()) + ", applied " +
+           std::to_string(node.applied_index());
+}
+
+void RaftProtocol::cover(const SimCluster<RaftProtocol>& sim, Coverage& coverage) {
+    coverage.add("terms led", sim.invariants().terms_led());
+}
+
 }  // namespace fastmas::consensus::raft

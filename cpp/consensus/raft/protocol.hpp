@@ -2,13 +2,14 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "consensus/raft/codec.hpp"
 #include "consensus/raft/disk.hpp"
 #include "consensus/raft/invariants.hpp"
 #include "consensus/raft/node.hpp"
-#include "consensus/simulation/cluster.hpp"
+#include "consensus/simulation/scenario.hpp"
 
 namespace fastmas::consensus::raft {
 
@@ -35,6 +36,12 @@ struct RaftProtocol {
     static Snapshot snapshot(const Node& node, Payload state);  // as of what is applied
     static TraceEvent trace(const Message& message, std::int64_t now_ns) noexcept;
     static std::size_t max_command_bytes() noexcept { return RaftConfig().max_command_bytes; }
+
+    // What Scenario asks beyond that.
+    static void draw_options(SimOptions& options, base::Prng& random);
+    static void disturb(SimCluster<RaftProtocol>&, base::Prng&) {}
+    static std::string describe(const Node& node);
+    static void cover(const SimCluster<RaftProtocol>& sim, Coverage& coverage);
 };
 
 }  // namespace fastmas::consensus::raft

@@ -1,0 +1,52 @@
+// The main function of a protocol's simulation test: parses --seeds, --first and --seconds, runs the scenario of each
+// seed and prints what happened. The first line of a failure is the command that repeats it.
+#pragma once
+
+#include <cstring>
+#include <iostream>
+#include <string>
+
+#include "consensus/simulation/scenario.hpp"
+
+namespace fastmas::testing {
+
+inline std::uint64_t option(int argc, char** argv, const char* name, std::uint64_t otherwise) {
+    for (int i = 1; i + 1 < argc; ++i)
+        if (std::strcmp(argv[i], name) == 0) return std::stoull(argv[i + 1]);
+    return otherwise;
+}
+
+template <class P>
+int run_seeds(const char* program, int argc, char** argv) {
+    const std::uint64_t seeds = option(argc, argv, "--seeds", 500), first = option(argc, argv, "--first", 0);
+    const std::uint64_t seconds = option(argc, argv, "--seconds", 20);
+    consensus::Coverage coverage;
+    for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+        std::string phase = "start";
+        consensus::Scenario<P> scenario(seed, static_cast<std::int64_t>(seconds));
+        try {
+            scenario.start();
+            phase = "safety";
+            scenario.safety();
+            phase = "liveness";
+            scenario.liveness();
+            scenario.add_to(coverage);
+        } catch (const std::exception& error) {
+            std::cerr << program << " --first " << seed << " --seeds 1 --seconds " << seconds << "\n"
+                      << phase << " phase: " << error.what() << "\n"
+                      << scenario.state();
+            return 1;
+        }
+    }
+    std::cout << seeds << " seeds from " << first << ", " << coverage.simulated_seconds << " simulated seconds\n";
+    bool all_happened = true;
+    for (const auto& [name, count] : coverage.rows()) {
+        std::cout << "  " << name << ": " << count << "\n";
+        // a run in which something never happened has not tested it
+        if (count == 0 && seeds >= 100) all_happened = false;
+    }
+    if (!all_happened) std::cerr << "something above never happened\n";
+    return all_happened ? 0 : 1;
+}
+
+}  // namespace fastmas::testing
