@@ -4,7 +4,7 @@ Agents are plain objects that return messages; they agree by consensus and act o
 run in a deterministic simulation and live; every decision can be traced and replayed.
 """
 
-from fastmas import audit, consensus, market, risk, strategies
+from fastmas import audit, consensus, market, risk, strategies, testing
 from fastmas.agent import (
     UNIVERSE,
     Action,
@@ -108,6 +108,7 @@ __all__ = [
     "replay",
     "risk",
     "strategies",
+    "testing",
     "u8",
     "u16",
     "u32",
