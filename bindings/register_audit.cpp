@@ -198,7 +198,7 @@ void register_walk(py::module_& area) {
 
 void register_hashes(py::module_& area) {
     area.def(
-        "sha256", [](py::handle data) { return to_python(audit::sha256(Bytes(data).span())); }, py::arg("data"));
+        "sha256", [](py::handle data) { return to_python(base::sha256(Bytes(data).span())); }, py::arg("data"));
     area.def(
         "crc32c", [](py::handle data, std::uint32_t previous) { return audit::crc32c(Bytes(data).span(), previous); },
         py::arg("data"), py::arg("previous") = 0);

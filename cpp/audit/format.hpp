@@ -16,9 +16,13 @@
 #include <type_traits>
 
 #include "audit/crc32c.hpp"
-#include "audit/sha256.hpp"
+#include "base/sha256.hpp"
 
 namespace fastmas::audit {
+
+using base::Digest;
+using base::sha256;
+using base::Sha256;
 
 inline constexpr std::string_view kMagic = "FMAUDIT1";
 inline constexpr std::uint32_t kVersion = 1;

@@ -8,9 +8,13 @@
 #include <span>
 #include <vector>
 
-#include "audit/sha256.hpp"
+#include "base/sha256.hpp"
 
 namespace fastmas::audit {
+
+using base::Digest;
+using base::sha256;
+using base::Sha256;
 
 Digest leaf_hash(std::span<const std::byte> entry) noexcept;         // SHA-256(0x00 ‖ entry)
 Digest node_hash(const Digest& left, const Digest& right) noexcept;  // SHA-256(0x01 ‖ left ‖ right)

@@ -1,4 +1,4 @@
-#include "audit/sha256.hpp"
+#include "base/sha256.hpp"
 
 #include <cstring>
 #include <string>
@@ -8,7 +8,7 @@
 #include "base/prng.hpp"
 #include "check.hpp"
 
-using namespace fastmas::audit;
+using namespace fastmas::base;
 
 namespace {
 

@@ -1,4 +1,4 @@
-#include "audit/sha256.hpp"
+#include "base/sha256.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -10,7 +10,7 @@
 #include <immintrin.h>
 #endif
 
-namespace fastmas::audit {
+namespace fastmas::base {
 namespace {
 
 // FIPS 180-4 §4.2.2: the first 32 bits of the fractional parts of the cube roots of the first 64 primes.
@@ -125,7 +125,7 @@ void sha256_compress_portable(std::array<std::uint32_t, 8>& state, const std::by
 
 Sha256Compress sha256_compress_native() noexcept {
 #if defined(__x86_64__)
-    if (base::cpu_has_sha_ni()) return compress_sha_ni;
+    if (cpu_has_sha_ni()) return compress_sha_ni;
 #endif
     return nullptr;
 }
@@ -172,4 +172,4 @@ Digest sha256(std::span<const std::byte> data) noexcept {
     return Sha256().update(data).finish();
 }
 
-}  // namespace fastmas::audit
+}  // namespace fastmas::base

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <span>
 
-namespace fastmas::audit {
+namespace fastmas::base {
 
 using Digest = std::array<std::byte, 32>;
 
@@ -35,4 +35,4 @@ using Sha256Compress = void (*)(std::array<std::uint32_t, 8>& state, const std::
 void sha256_compress_portable(std::array<std::uint32_t, 8>& state, const std::byte* blocks, std::size_t count) noexcept;
 Sha256Compress sha256_compress_native() noexcept;  // nullptr where the processor has no SHA instructions
 
-}  // namespace fastmas::audit
+}  // namespace fastmas::base
