@@ -1,7 +1,7 @@
 // Algorithm 1 driven by hand: no signatures, no blocks, no time.
 #pragma once
 
-#include <algorithm>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,13 +31,11 @@ inline Digest value_of(char name) {
 
 // The machine of one validator. With equal powers the proposer of round r is at place r mod n.
 struct Machine {
-    ValidatorSet set;
-    Rotation rotation;
     Tendermint machine;
 
-    explicit Machine(std::size_t place = 3, std::vector<Power> powers = {1, 1, 1, 1})
-        : set(set_of(powers)), rotation(set, Rotation::Priorities(powers.size(), 0)), machine(set, rotation, place) {}
-    Machine(const Machine&) = delete;
+    explicit Machine(std::size_t place = 3, const std::vector<Power>& powers = {1, 1, 1, 1})
+        : machine(std::make_shared<const ValidatorSet>(set_of(powers)), Rotation::Priorities(powers.size(), 0), place) {
+    }
     Tendermint* operator->() { return &machine; }
 
     std::vector<Action> take() {

@@ -87,8 +87,7 @@ TEST(an_equivocator_keeps_at_most_three_votes) {
 }
 
 TEST(proposers_take_turns) {
-    const ValidatorSet set = set_of({1, 1, 1, 1});
-    Rotation rotation(set, Rotation::Priorities(4, 0));
+    Rotation rotation(std::make_shared<const ValidatorSet>(set_of({1, 1, 1, 1})), Rotation::Priorities(4, 0));
     for (Round round = 0; round < 12; ++round)
         CHECK_EQUAL(rotation.proposer(round), static_cast<std::size_t>(round % 4));
 }
@@ -108,7 +107,7 @@ TEST(proposers_take_turns_in_proportion_to_power) {
 
 TEST(a_newcomer_proposes_last) {
     const ValidatorSet before = set_of({1, 1, 1}), after = set_of({1, 1, 1, 1});
-    Rotation rotation(after, Rotation::carry_over(before, {0, 0, 0}, after));
+    Rotation rotation(std::make_shared<const ValidatorSet>(after), Rotation::carry_over(before, {0, 0, 0}, after));
     CHECK(rotation.proposer(0) != 3U && rotation.proposer(1) != 3U && rotation.proposer(2) != 3U);
 }
 

@@ -16,8 +16,8 @@ const char* to_string(Step step) noexcept {
     return "unknown";
 }
 
-Tendermint::Tendermint(const ValidatorSet& set, Rotation& rotation, std::size_t place)
-    : set_(&set), rotation_(&rotation), place_(place), ahead_(set.size()) {
+Tendermint::Tendermint(std::shared_ptr<const ValidatorSet> set, Rotation::Priorities priorities, std::size_t place)
+    : set_(std::move(set)), rotation_(set_, std::move(priorities)), place_(place), ahead_(set_->size()) {
     for (auto& rounds : ahead_) rounds.fill(kFree);
 }
 
@@ -30,7 +30,7 @@ void Tendermint::resume(Round round, Step step, const Locks& locks, bool propose
     step_ = step;
     locks_ = locks;
     if (step != Step::propose) return;  // lines 34 and 47 schedule again once the votes are back
-    if (rotation_->proposer(round) == place_) {
+    if (rotation_.proposer(round) == place_) {
         if (!proposed)
             actions_.push_back({.kind = Action::Kind::propose,
                                 .round = round,
@@ -129,9 +129,9 @@ void Tendermint::schedule(Step step) {
 }
 
 void Tendermint::start_round(Round round) {
-    round_ = round;                              // line 12
-    step_ = Step::propose;                       // line 13
-    if (rotation_->proposer(round) == place_) {  // line 14
+    round_ = round;                             // line 12
+    step_ = Step::propose;                      // line 13
+    if (rotation_.proposer(round) == place_) {  // line 14
         actions_.push_back({.kind = Action::Kind::propose,
                             .round = round,
                             .value = locks_.valid_value,          // lines 15-16; kNil: line 18, getValue()
@@ -187,7 +187,7 @@ bool Tendermint::fire_round_skip() {
     for (auto at = rounds_.rbegin(); at != rounds_.rend() && at->first > round_; ++at) {
         std::uint64_t senders = at->second.prevotes.senders() | at->second.precommits.senders();
         // the rotation is only asked for rounds of which a proposal was let in, so no far round costs anything
-        if (!at->second.proposals.empty()) senders |= std::uint64_t{1} << rotation_->proposer(at->first);
+        if (!at->second.proposals.empty()) senders |= std::uint64_t{1} << rotation_.proposer(at->first);
         if (!has_correct(set_->power_of(senders), set_->total())) continue;
         start_round(at->first);  // line 56
         return true;

@@ -58,8 +58,8 @@ class Tendermint {
     static constexpr std::size_t kAheadRounds = 4;
     static constexpr Round kProposalsAhead = 8;
 
-    // `place` is this node's, ValidatorSet::kNowhere when it only looks on. Both references outlive the machine.
-    Tendermint(const ValidatorSet& set, Rotation& rotation, std::size_t place);
+    // `place` is this node's, ValidatorSet::kNowhere when it only looks on. A copy of the machine is one of its own.
+    Tendermint(std::shared_ptr<const ValidatorSet> set, Rotation::Priorities priorities, std::size_t place);
 
     // Line 10 or 54: begins round 0. Until then the machine is in round kNoRound and waits.
     void start();
@@ -80,6 +80,7 @@ class Tendermint {
     const std::vector<Action>& actions() const noexcept { return actions_; }
     void clear_actions() noexcept { actions_.clear(); }
 
+    std::size_t proposer(Round round) { return rotation_.proposer(round); }  // its place
     Round round() const noexcept { return round_; }
     Step step() const noexcept { return step_; }
     const Locks& locks() const noexcept { return locks_; }
@@ -118,8 +119,8 @@ class Tendermint {
     void schedule(Step step);
     static const ProposalFact* proposal_of(const RoundBook& at, const Digest& value) noexcept;
 
-    const ValidatorSet* set_;
-    Rotation* rotation_;
+    std::shared_ptr<const ValidatorSet> set_;
+    Rotation rotation_;
     std::size_t place_;
     Round round_ = kNoRound;
     Step step_ = Step::propose;

@@ -55,8 +55,6 @@ Digest ValidatorSet::digest() const {
     return base::sha256(bytes);
 }
 
-Rotation::Rotation(const ValidatorSet& set, Priorities priorities) : set_(&set), priorities_(std::move(priorities)) {}
-
 std::size_t Rotation::turn(const ValidatorSet& set, Priorities& priorities) noexcept {
     std::size_t best = 0;
     for (std::size_t place = 0; place < set.size(); ++place) {

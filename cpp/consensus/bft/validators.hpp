@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <vector>
 
 #include "consensus/bft/types.hpp"
@@ -43,7 +44,9 @@ class Rotation {
     using Priorities = std::vector<std::int64_t>;
 
     Rotation() = default;
-    Rotation(const ValidatorSet& set, Priorities priorities);  // as of the height's start, by place
+    // The priorities are those of the height's start, by place.
+    Rotation(std::shared_ptr<const ValidatorSet> set, Priorities priorities)
+        : set_(std::move(set)), priorities_(std::move(priorities)) {}
 
     // The place of the proposer of a round. O(validators) for each round not asked for before.
     std::size_t proposer(Round round);
@@ -55,7 +58,7 @@ class Rotation {
     static Priorities carry_over(const ValidatorSet& before, const Priorities& priorities, const ValidatorSet& after);
 
   private:
-    const ValidatorSet* set_ = nullptr;
+    std::shared_ptr<const ValidatorSet> set_;
     Priorities priorities_;
     std::vector<std::uint8_t> proposers_;  // by round
 };

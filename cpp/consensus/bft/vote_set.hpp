@@ -25,7 +25,7 @@ class VoteSet {
         conflict,          // equivocation; not kept
     };
 
-    // powers[i] is that of the validator at place i; the caller keeps it as long as the set.
+    // powers[i] is that of the validator at place i; the caller keeps it as long as this and its copies.
     VoteSet(const std::vector<Power>& powers, Power total) : powers_(&powers), total_(total), first_(powers.size()) {}
 
     // The caller has checked height, round, type and signature; `place` is the sender's.
