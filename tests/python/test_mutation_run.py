@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -54,6 +55,26 @@ def test_a_missed_bug_fails_the_run(tmp_path: Path) -> None:
     done = run(tmp_path, bug() + bug("blind", number=2))  # 2 + 2 = 2 * 2: the test cannot see it
     assert done.returncode == 1
     assert "missed  sums/blind" in done.stdout and "caught  sums/plus" in done.stdout
+
+
+@pytest.mark.parametrize(("then", "verdict"), [("wait", "s, hung\n"), ("true", "s\n")])
+def test_a_hang_is_caught_soon_and_nothing_is_left_behind(tmp_path: Path, then: str, verdict: str) -> None:
+    child = tmp_path / "child"
+    hang = f"__import__('os').system('sleep 1000 & echo $! >{child}; {then}')"
+    done = run(tmp_path, bug(replace=hang), "--hang", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    line = next(line for line in done.stdout.splitlines(keepends=True) if line.startswith("caught"))
+    assert line.startswith("caught  sums/plus") and line.endswith(verdict)
+    until = time.monotonic() + 10
+    while running(int(child.read_text())):
+        assert time.monotonic() < until, "the child of the test is still there"
+        time.sleep(0.01)
+
+
+def running(pid: int) -> bool:
+    """Whether there is such a process; one that has ended and waits for its parent does not count."""
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return state.strip() != "" and not state.startswith("Z")
 
 
 def test_a_bug_without_its_place_is_an_error(tmp_path: Path) -> None:
