@@ -253,43 +253,49 @@ bool BatchTarget::read(const RingFormat& format, PyObject* max_records, PyObject
         return false;
     }
     if (max_records == nullptr || max_records == Py_None || max_ > length) max_ = length;
-    array_ = Py_NewRef(out);
+    out_ = Py_NewRef(out);
     return true;
 }
 
 std::byte* BatchTarget::reserve(const RingFormat& format, std::int64_t records, bool exact) {
     Py_CLEAR(part_);
-    const bool given = array_ != nullptr && !made_;
-    if (given && (array_proxy(array_)->nd != 1 || array_proxy(array_)->dimensions[0] < records)) {
+    // Never the array of an earlier try: by now there may be more records than it was made for.
+    if (out_ == nullptr) Py_XSETREF(made_, format.new_array(records));
+    PyObject* const array = out_ != nullptr ? out_ : made_;
+    if (array == nullptr) return nullptr;
+    // Had before anything is taken: a view that is not to be had afterwards would cost the caller the count.
+    if (out_ != nullptr && array_proxy(out_)->nd == 1 && (!exact || records < array_proxy(out_)->dimensions[0])) {
+        part_ = PySequence_GetSlice(out_, 0, records);
+        if (part_ == nullptr) return nullptr;
+    }
+    // Looked at last: making a view can run Python code, which can do anything to either.
+    if (array_proxy(array)->nd != 1 || array_proxy(array)->dimensions[0] < records) {
         raise("ConfigError", "out was made smaller while the call was waiting; leave it alone until the call returns");
         return nullptr;
     }
-    if (made_ && array_proxy(array_)->dimensions[0] < records) Py_CLEAR(array_);
-    if (array_ == nullptr) {
-        array_ = format.new_array(records);
-        made_ = array_ != nullptr;
+    if (part_ != nullptr &&
+        !(is_array(part_) && array_proxy(part_)->nd == 1 && array_proxy(part_)->dimensions[0] == records &&
+          array_proxy(part_)->data == array_proxy(out_)->data)) {
+        raise("ConfigError", "a slice of out must be a view of it, which that of a %s is not; use a plain numpy array",
+              Py_TYPE(out_)->tp_name);
+        return nullptr;
     }
-    if (array_ == nullptr) return nullptr;
-    // Had before anything is taken: a view that is not to be had afterwards would cost the caller the count.
-    if (records < array_proxy(array_)->dimensions[0] || (!made_ && !exact)) {
-        part_ = PySequence_GetSlice(array_, 0, records);
-        if (part_ == nullptr) return nullptr;
-    }
-    return reinterpret_cast<std::byte*>(array_proxy(array_)->data);
+    return reinterpret_cast<std::byte*>(array_proxy(array)->data);
 }
 
 PyObject* BatchTarget::result(const RingFormat& format, std::int64_t taken) {
-    if (array_ == nullptr) return format.new_array(0);
-    if (taken == array_proxy(array_)->dimensions[0]) return Py_NewRef(array_);
+    PyObject* const array = out_ != nullptr ? out_ : made_;
+    if (array == nullptr) return format.new_array(0);
+    if (taken == array_proxy(array)->dimensions[0]) return Py_NewRef(array);
     if (part_ != nullptr) {
         array_proxy(part_)->dimensions[0] = taken;
         return std::exchange(part_, nullptr);
     }
-    PyObject* first = PySequence_GetSlice(array_, 0, taken);
-    if (first != nullptr || !made_ || taken == 0) return first;
+    PyObject* first = PySequence_GetSlice(array, 0, taken);
+    if (first != nullptr || out_ != nullptr || taken == 0) return first;
     PyErr_Clear();  // nobody else knows the array
-    array_proxy(array_)->dimensions[0] = taken;
-    return Py_NewRef(array_);
+    array_proxy(array)->dimensions[0] = taken;
+    return Py_NewRef(array);
 }
 
 }  // namespace fastmas::bindings

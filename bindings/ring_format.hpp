@@ -127,7 +127,8 @@ class BatchTarget {
     BatchTarget& operator=(const BatchTarget&) = delete;
     ~BatchTarget() {
         Py_XDECREF(part_);
-        Py_XDECREF(array_);
+        Py_XDECREF(made_);
+        Py_XDECREF(out_);
     }
 
     // `max_records` and `out` as the caller gave them, nullptr or None when not; `most` when neither is given.
@@ -142,9 +143,9 @@ class BatchTarget {
     PyObject* result(const RingFormat& format, std::int64_t taken);
 
   private:
-    PyObject* array_ = nullptr;
-    PyObject* part_ = nullptr;  // a view of the array, where not all of it will be written
-    bool made_ = false;         // the array is not the caller's
+    PyObject* out_ = nullptr;   // the caller's array
+    PyObject* made_ = nullptr;  // where there is none: of exactly as many records as were there at the last try
+    PyObject* part_ = nullptr;  // a view of `out_`, where not all of it will be written
     std::int64_t max_ = 0;
 };
 

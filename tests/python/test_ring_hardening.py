@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -31,10 +31,14 @@ def name() -> Iterator[str]:
     name = new_name()
     yield name
     gc.collect()
-    assert files_of(name) == []
+    left = files_of(name)
+    for file in left:
+        file.unlink()
+    assert left == []
 
 
 def in_a_child(body: Callable[[], None]) -> None:
+    """A child that turns for ever, with the interpreter's lock held or not, is killed, and fails the test."""
     pid = os.fork()
     if pid == 0:
         status = 1
@@ -43,7 +47,16 @@ def in_a_child(body: Callable[[], None]) -> None:
             status = 0
         finally:
             os._exit(status)
-    assert os.waitpid(pid, 0)[1] == 0
+    until = time.monotonic() + SOON_S
+    while True:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            assert status == 0
+            return
+        if time.monotonic() > until:
+            kill(pid)
+            pytest.fail(f"the child was still at it after {SOON_S} s")
+        time.sleep(0.001)
 
 
 # ---- damage
@@ -89,23 +102,26 @@ def test_a_position_that_makes_no_sense_stays_within_the_ring(name: str) -> None
 
 
 def test_a_subscriber_whose_position_was_changed_is_out(name: str) -> None:
-    with BroadcastRing.create(name, np.int64, 8, overflow="evict") as feed:
-        reader = feed.subscribe("reader")
-        feed.publish_many(np.arange(3))
-        (file,) = files_of(name)
-        position = file.stat().st_size - 8 * 8 - 64 * 128
+    def read_with_a_changed_position() -> None:
+        with BroadcastRing.create(name, np.int64, 8, overflow="evict") as feed:
+            reader = feed.subscribe("reader")
+            feed.publish_many(np.arange(3))
+            (file,) = files_of(name)
+            position = file.stat().st_size - 8 * 8 - 64 * 128
 
-        def damage() -> None:
-            with open(file, "r+b") as bytes_of_it:
-                bytes_of_it.seek(position)
-                assert bytes_of_it.read(8) == bytes(8)
-                bytes_of_it.seek(position)
-                bytes_of_it.write((1).to_bytes(8, "little"))
+            def damage() -> None:
+                with open(file, "r+b") as bytes_of_it:
+                    bytes_of_it.seek(position)
+                    assert bytes_of_it.read(8) == bytes(8)
+                    bytes_of_it.seek(position)
+                    bytes_of_it.write((1).to_bytes(8, "little"))
 
-        in_a_child(damage)
-        for read in (reader.try_pop, reader.pop, reader.poll):
-            with pytest.raises(EvictedError, match="subscriber 'reader' was put out"):
-                read()
+            in_a_child(damage)
+            for read in (reader.try_pop, reader.pop, reader.poll):
+                with pytest.raises(EvictedError, match="subscriber 'reader' was put out"):
+                    read()
+
+    in_a_child(read_with_a_changed_position)
 
 
 def test_a_ring_whose_slots_are_too_large_is_refused(name: str) -> None:
@@ -200,6 +216,58 @@ def test_an_out_that_shrinks_while_the_call_waits() -> None:
         ring.pop_many(out=out, timeout_s=PATIENCE_S)
     failed.join()
     assert ring.was_size == 1000
+
+
+class Shrinking(np.ndarray[Any, Any]):
+    """Gets smaller while a view of it is made."""
+
+    def __array_finalize__(self, whole: Any) -> None:
+        if whole is not None:
+            whole.resize(1, refcheck=False)
+
+
+NO_VIEW = r"^a slice of out must be a view of it, which that of a Sliced is not; use a plain numpy array$"
+
+
+class Sliced(np.ndarray[Any, Any]):
+    """Its slices are something else."""
+
+    parts: ClassVar[list[Any]]
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.parts.pop()
+
+
+def test_an_out_that_shrinks_while_it_is_sliced() -> None:
+    ring = SpscRing(np.int64, capacity=1024)
+    ring.push_many(np.arange(500))
+    out = Shrinking(1000, np.int64)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"^out was made smaller while the call was waiting; leave it alone"):
+        ring.pop_many(out=out)
+    assert ring.was_size == 500
+
+
+def test_an_out_whose_slices_are_no_views_of_it() -> None:
+    ring = SpscRing(np.int64, capacity=8)
+    ring.push_many(np.arange(3))
+    out = Sliced(4, np.int64)  # type: ignore[arg-type]
+    numbers = np.zeros(3, np.int64)
+    Sliced.parts = [None, 7, numbers, np.ndarray.__getitem__(out, slice(0, 2)), np.ndarray.reshape(out, (2, 2))]
+    while Sliced.parts:
+        with pytest.raises(ConfigError, match=NO_VIEW):
+            ring.pop_many(out=out)
+    assert ring.was_size == 3
+    assert numbers.tolist() == [0, 0, 0]
+
+
+def test_an_out_of_another_class_of_arrays() -> None:
+    out = np.recarray(4, [("number", "<i8")])
+    ring = SpscRing(out.dtype, capacity=8)
+    ring.push_many(np.array([(1,), (2,)], out.dtype))
+    rows = ring.pop_many(out=out)
+    assert type(rows) is np.recarray
+    assert rows.base is out
+    assert rows.number.tolist() == [1, 2]
 
 
 # ---- deaths

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib
+import sys
 import threading
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -181,3 +186,95 @@ def test_threads_lose_and_repeat_nothing(kind: Any, consumers: int, wait: str) -
             assert sequences == sorted(sequences)
     everything = sorted((record.producer, record.sequence) for mine in got for record in mine)
     assert everything == [(producer, sequence) for producer in range(producers) for sequence in range(each)]
+
+
+# ---- what comes between a look and a pop
+
+_ALLOCATE = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+_ALLOCATE_ZEROED = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_size_t)
+_ALLOCATE_ANEW = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+_FREE = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+class _Handler(ctypes.Structure):
+    """numpy's PyDataMem_Handler: where arrays of this thread get their memory."""
+
+    _fields_ = (
+        ("name", ctypes.c_char * 127),
+        ("version", ctypes.c_uint8),
+        ("context", ctypes.c_void_p),
+        ("malloc", _ALLOCATE),
+        ("calloc", _ALLOCATE_ZEROED),
+        ("realloc", _ALLOCATE_ANEW),
+        ("free", _FREE),
+    )
+
+
+_handlers: list[_Handler] = []  # for as long as an array that came from one may live
+
+
+@contextmanager
+def arrays_made_by(allocate: Callable[[int], int]) -> Iterator[None]:
+    """`allocate` is asked for the memory of every new array, and may do what it likes meanwhile."""
+    handler = _Handler(
+        name=b"test",
+        version=1,
+        malloc=_ALLOCATE(lambda _, size: allocate(size)),
+        calloc=_ALLOCATE_ZEROED(lambda _, items, size: allocate(items * size)),
+        realloc=_ALLOCATE_ANEW(lambda _, old, size: None),
+        free=_FREE(lambda _, old, size: None),
+    )
+    _handlers.append(handler)
+    api = ctypes.pythonapi
+    api.PyCapsule_New.restype = ctypes.py_object
+    api.PyCapsule_New.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
+    api.PyCapsule_GetPointer.restype = ctypes.c_void_p
+    api.PyCapsule_GetPointer.argtypes = (ctypes.py_object, ctypes.c_char_p)
+    core = "numpy._core" if np.__version__[0] != "1" else "numpy.core"
+    table = api.PyCapsule_GetPointer(importlib.import_module(f"{core}.multiarray")._ARRAY_API, None)
+    number = 304  # PyDataMem_SetHandler, in the table of numpy's C API
+    address = ctypes.cast(table, ctypes.POINTER(ctypes.c_void_p))[number]
+    set_handler = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.py_object)(address)  # type: ignore[arg-type]
+    before = set_handler(api.PyCapsule_New(ctypes.addressof(handler), b"mem_handler", None))
+    try:
+        yield
+    finally:
+        set_handler(before)
+
+
+@pytest.mark.skipif(
+    hasattr(sys, "_is_gil_enabled") and not sys._is_gil_enabled(), reason="the order of the threads is the lock's"
+)
+def test_more_come_after_what_was_seen_was_taken_by_another() -> None:
+    """The array of a batch has room for what is there when it is taken, not for what was there at an earlier look."""
+    ring = MpmcRing(np.int64, capacity=16)
+    ring.push_many(np.array([100, 101]))
+    later = np.arange(6)
+    arena = ctypes.create_string_buffer(2 * 4096)  # what is written behind an array hurts nobody
+    sizes: list[int] = []
+    gone = threading.Event()
+
+    def allocate(size: int) -> int:
+        sizes.append(size)
+        if len(sizes) == 1:
+            assert [ring.try_pop(), ring.try_pop()] == [100, 101]  # faster than the batch that was about to take them
+            gone.set()
+        return ctypes.addressof(arena) + (len(sizes) - 1) * 4096
+
+    def push_more() -> None:
+        gone.wait(PATIENCE_S)
+        ring.push_many(later)
+
+    pusher = threading.Thread(target=push_more)
+    pusher.start()
+    interval = sys.getswitchinterval()
+    try:
+        sys.setswitchinterval(PATIENCE_S)  # the pusher goes on when the batch waits, and not before
+        with arrays_made_by(allocate):
+            rows = ring.pop_many(timeout_s=PATIENCE_S)
+    finally:
+        sys.setswitchinterval(interval)
+        gone.set()
+        pusher.join()
+    assert sizes == [2 * 8, 6 * 8], "the batch did not meet two lots, so nothing was tested"
+    assert rows.tolist() == later.tolist()
