@@ -7,6 +7,7 @@ PYBIND11_MODULE(_core, module) {
     bindings::register_records(module);
     bindings::register_ring(module);
     bindings::register_consensus(module);
+    bindings::register_simulation(module);
     bindings::register_audit(module);
     bindings::register_kernel(module);
     bindings::register_floors(module);

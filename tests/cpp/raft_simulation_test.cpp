@@ -1,6 +1,6 @@
 // Raft clusters under faults, many seeds; simulation/scenario.hpp says what is done to them.
 //
-//   raft_simulation_test                     500 seeds of 20 simulated seconds: what CI runs
+//   raft_simulation_test                     300 seeds of 60 simulated seconds: what CI runs
 //   raft_simulation_test --seeds 10000 --first 0 [--seconds 60]
 #include "consensus/raft/protocol.hpp"
 #include "simulation_main.hpp"

@@ -10,6 +10,13 @@
 
 namespace fastmas::testing {
 
+// Sanitizers are after the code, not after rare histories.
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr bool kIsSlow = true;
+#else
+inline constexpr bool kIsSlow = false;
+#endif
+
 inline std::uint64_t option(int argc, char** argv, const char* name, std::uint64_t otherwise) {
     for (int i = 1; i + 1 < argc; ++i)
         if (std::strcmp(argv[i], name) == 0) return std::stoull(argv[i + 1]);
@@ -18,27 +25,30 @@ inline std::uint64_t option(int argc, char** argv, const char* name, std::uint64
 
 template <class P>
 int run_seeds(const char* program, int argc, char** argv) {
-    const std::uint64_t seeds = option(argc, argv, "--seeds", 500), first = option(argc, argv, "--first", 0);
-    const std::uint64_t seconds = option(argc, argv, "--seconds", 20);
+    const std::uint64_t seeds = option(argc, argv, "--seeds", kIsSlow ? 60 : 300),
+                        first = option(argc, argv, "--first", 0);
+    const std::uint64_t seconds = option(argc, argv, "--seconds", kIsSlow ? 20 : 60);
     consensus::Coverage coverage;
+    std::uint64_t least = UINT64_MAX;
     for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
-        std::string phase = "start";
         consensus::Scenario<P> scenario(seed, static_cast<std::int64_t>(seconds));
         try {
-            scenario.start();
-            phase = "safety";
-            scenario.safety();
-            phase = "liveness";
-            scenario.liveness();
+            scenario.run();
             scenario.add_to(coverage);
         } catch (const std::exception& error) {
             std::cerr << program << " --first " << seed << " --seeds 1 --seconds " << seconds << "\n"
-                      << phase << " phase: " << error.what() << "\n"
+                      << scenario.phase() << " phase: " << error.what() << "\n"
                       << scenario.state();
+            const consensus::Plan shorter = consensus::shrink<P>(scenario.plan(), error.what());
+            std::cerr << "the same failure with " << shorter.actions.size() << " of " << scenario.plan().actions.size()
+                      << " actions, for `fastmas simulate --script FILE`:\n"
+                      << consensus::to_text(shorter, P::kName);
             return 1;
         }
+        if (scenario.history().answered() < least) least = scenario.history().answered();
     }
     std::cout << seeds << " seeds from " << first << ", " << coverage.simulated_seconds << " simulated seconds\n";
+    std::cout << "  requests answered in the seed with the fewest: " << least << "\n";
     bool all_happened = true;
     for (const auto& [name, count] : coverage.rows()) {
         std::cout << "  " << name << ": " << count << "\n";

@@ -14,6 +14,7 @@
 namespace fastmas::consensus::raft {
 
 struct RaftProtocol {
+    static constexpr const char* kName = "raft";
     using Node = RaftNode;
     using Message = raft::Message;
     using Ready = raft::Ready;

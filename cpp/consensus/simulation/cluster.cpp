@@ -25,6 +25,7 @@ SimCluster<P>::SimCluster(SimOptions options, MachineFactory factory)
     members_.reserve(voters_.size());
     for (const NodeId node : voters_) {
         members_.emplace_back(voters_);
+        members_.back().tick_ns = options_.tick_ns;
         boot(node, false);
     }
     for (const Member& at : members_) disks_.push_back(&at.disk);
@@ -53,6 +54,7 @@ void SimCluster<P>::boot(NodeId node, bool is_restart) {
     at.applier = std::make_unique<Applier>(factory_(node));
     // nodes do not tick in step: their machines were not switched on together
     at.next_tick_ns = now_ns_ + random_.between(1, options_.tick_ns);
+    at.paused_until_ns = INT64_MIN;
     if (is_restart && options_.check_invariants) checker_.on_restart(*at.node);
     const auto& snapshot = at.disk.snapshot();
     at.snapshot_at = snapshot.index;
@@ -104,6 +106,33 @@ void SimCluster<P>::cut(NodeId from, NodeId to, bool is_cut) {
 template <class P>
 void SimCluster<P>::heal() {
     network_.heal();
+}
+
+template <class P>
+void SimCluster<P>::clog(NodeId node, NodeId to, std::int64_t delay_ns) {
+    (void)member(node), (void)member(to);
+    network_.clog(node, to, now_ns_ + delay_ns);
+}
+
+template <class P>
+void SimCluster<P>::pause(NodeId node, std::int64_t duration_ns) {
+    Member& at = member(node);
+    at.paused_until_ns = std::max(at.paused_until_ns, now_ns_ + duration_ns);
+    at.next_tick_ns = std::max(at.next_tick_ns, at.paused_until_ns);
+}
+
+template <class P>
+void SimCluster<P>::set_clock_speed(NodeId node, std::int64_t thousandths) {
+    member(node).tick_ns = options_.tick_ns * 1000 / thousandths;
+}
+
+template <class P>
+void SimCluster<P>::mend_clocks() noexcept {
+    for (Member& at : members_) {
+        at.tick_ns = options_.tick_ns;
+        at.paused_until_ns = INT64_MIN;
+        at.next_tick_ns = std::min(at.next_tick_ns, now_ns_ + options_.tick_ns);
+    }
 }
 
 template <class P>
@@ -235,6 +264,10 @@ bool SimCluster<P>::settle(std::int64_t limit_ns) {
 template <class P>
 void SimCluster<P>::deliver() {
     now_ns_ = std::max(now_ns_, network_.next_ns());
+    if (const Member& to = members_[network_.next_to() - 1]; to.paused_until_ns > now_ns_) {
+        network_.defer_next(to.paused_until_ns);
+        return;
+    }
     const Message* message = network_.receive();
     if (message == nullptr) return;
     Member& at = members_[message->to - 1];
@@ -256,7 +289,7 @@ void SimCluster<P>::tick_next() {
     now_ns_ = std::max(now_ns_, tick_ns);
     for (Member& at : members_) {
         if (!at.node || at.next_tick_ns != tick_ns) continue;
-        at.next_tick_ns += options_.tick_ns;
+        at.next_tick_ns += at.tick_ns;
         ++counters_.ticks;
         at.node->tick();
         process(at.node->id());
@@ -325,6 +358,7 @@ void SimCluster<P>::apply(Member& at, NodeId node, const Ready& ready) {
         else
             on_effect(node, entry, applied);
         if (!at.node) return;  // poisoned: it stops here
+        if (observer_) observer_(node, entry.session, applied);
     }
 }
 

@@ -15,26 +15,9 @@
 #include "consensus/applier.hpp"
 #include "consensus/simulation/divergence.hpp"
 #include "consensus/simulation/network.hpp"
+#include "consensus/simulation/options.hpp"
 
 namespace fastmas::consensus {
-
-struct SimOptions {
-    std::size_t nodes = 3;
-    std::uint64_t seed = 0;
-    NetworkOptions network;
-    std::int64_t tick_ns = 10'000'000;
-    std::uint32_t election_ticks = 10;
-    std::uint32_t heartbeat_ticks = 2;
-    bool pre_vote = true;
-    bool check_quorum = true;
-    std::size_t max_append_entries = 1024;
-    std::int64_t start_ns = 0;                 // the clock once the first leader is elected and all is quiet
-    std::int64_t timeout_ns = 10'000'000'000;  // how long a proposal may take
-    std::uint64_t snapshot_every = 0;          // applied entries between two compactions; 0 = never
-    std::uint32_t crash_point_ppm = 0;         // chance that a node with work at hand crashes in the middle of it
-    bool check_invariants = true;
-    bool trace = false;
-};
 
 enum class BurstStatus : std::uint8_t { committed, no_quorum, diverged, too_large };
 struct Burst {
@@ -103,6 +86,18 @@ class SimCluster {
     void cut(NodeId from, NodeId to, bool is_cut);
     void heal();
     NetworkOptions& network_options() noexcept { return network_.options(); }
+    // What the node sends `to` from now on arrives after `delay_ns` at the earliest.
+    void clog(NodeId node, NodeId to, std::int64_t delay_ns);
+    // The node stands still, like a stopped process: no tick, and messages wait.
+    void pause(NodeId node, std::int64_t duration_ns);
+    bool is_paused(NodeId node) const { return member(node).paused_until_ns > now_ns_; }
+    // The node's clock runs at thousandths of its speed: 900 is a tenth slow.
+    void set_clock_speed(NodeId node, std::int64_t thousandths);
+    // Ends pauses; all clocks run at their speed.
+    void mend_clocks() noexcept;
+    // Hears of every command that takes effect on any node, after it was applied.
+    using Observer = std::function<void(NodeId, const Session&, const Applied&)>;
+    void observe(Observer observer) { observer_ = std::move(observer); }
     void set_crash_point_ppm(std::uint32_t ppm) noexcept { options_.crash_point_ppm = ppm; }
 
     std::uint64_t elections() const noexcept;
@@ -132,6 +127,8 @@ class SimCluster {
         std::unique_ptr<Applier> applier;
         Disk disk;
         std::int64_t next_tick_ns = 0;
+        std::int64_t tick_ns = 0;  // of its own clock
+        std::int64_t paused_until_ns = INT64_MIN;
         Index snapshot_at = 0;
         std::string poisoned;
         explicit Member(std::vector<NodeId> voters) : disk(std::move(voters)) {}
@@ -195,6 +192,7 @@ class SimCluster {
     std::string broken_;
     ClusterCounters counters_;
     std::vector<TraceEvent> trace_;
+    Observer observer_;
 };
 
 template <class P>

@@ -8,18 +8,10 @@
 
 #include "base/errors.hpp"
 #include "base/prng.hpp"
+#include "consensus/simulation/options.hpp"
 #include "consensus/types.hpp"
 
 namespace fastmas::consensus {
-
-struct NetworkOptions {
-    std::uint32_t loss_ppm = 0;
-    std::uint32_t duplicate_ppm = 0;
-    std::uint32_t reorder_ppm = 0;  // share of messages that may overtake earlier ones of their link
-    std::int64_t delay_low_ns = 50'000;
-    std::int64_t delay_high_ns = 150'000;
-    bool encode = false;  // messages travel as bytes, through the codec
-};
 
 struct NetworkCounters {
     std::uint64_t sent = 0;
@@ -44,10 +36,15 @@ class SimNetwork {
     // Takes the next message off; nullptr when a cut link stops it. Valid until the next call.
     const Message* receive();
     void drop_all() noexcept;
+    // Whom the next message is for, and giving it to them later.
+    NodeId next_to() const noexcept { return slots_[heap_.front().slot].message.to; }
+    void defer_next(std::int64_t at_ns) noexcept;
 
     void cut(NodeId from, NodeId to, bool is_cut) noexcept { cut_[link(from, to)] = is_cut; }
     bool is_cut(NodeId from, NodeId to) const noexcept { return cut_[link(from, to)]; }
     void heal() noexcept { cut_.assign(cut_.size(), false); }
+    // What is sent from now on arrives at `until_ns` at the earliest.
+    void clog(NodeId from, NodeId to, std::int64_t until_ns) noexcept { clogged_ns_[link(from, to)] = until_ns; }
 
     NetworkOptions& options() noexcept { return options_; }
     const NetworkCounters& counters() const noexcept { return counters_; }
@@ -75,6 +72,7 @@ class SimNetwork {
     std::vector<Slot> slots_;  // recycled, with the capacity they have grown
     std::vector<std::uint32_t> free_;
     std::vector<std::int64_t> last_arrival_ns_;  // per link: a stream does not overtake itself
+    std::vector<std::int64_t> clogged_ns_;       // per link
     std::vector<bool> cut_;
     std::uint64_t sequence_ = 0;
     std::uint32_t held_ = kNone;  // the slot handed out last
@@ -88,6 +86,7 @@ SimNetwork<Message>::SimNetwork(std::size_t nodes, const NetworkOptions& options
       options_(options),
       random_(base::derive_seed(seed, "network")),
       last_arrival_ns_(nodes * nodes, INT64_MIN),
+      clogged_ns_(nodes * nodes, INT64_MIN),
       cut_(nodes * nodes, false) {}
 
 template <class Message>
@@ -108,6 +107,7 @@ void SimNetwork<Message>::send(const Message& message, std::int64_t now_ns) {
 template <class Message>
 void SimNetwork<Message>::enqueue(const Message& message, std::int64_t now_ns) {
     std::int64_t at_ns = now_ns + random_.between(options_.delay_low_ns, options_.delay_high_ns);
+    at_ns = std::max(at_ns, clogged_ns_[link(message.from, message.to)]);
     if (options_.reorder_ppm == 0 || !random_.chance_ppm(options_.reorder_ppm)) {
         std::int64_t& last_ns = last_arrival_ns_[link(message.from, message.to)];
         at_ns = last_ns = std::max(at_ns, last_ns);
@@ -147,6 +147,13 @@ const Message* SimNetwork<Message>::receive() {
     }
     ++counters_.delivered;
     return &slot.message;
+}
+
+template <class Message>
+void SimNetwork<Message>::defer_next(std::int64_t at_ns) noexcept {
+    std::pop_heap(heap_.begin(), heap_.end(), later);
+    heap_.back().at_ns = at_ns;
+    std::push_heap(heap_.begin(), heap_.end(), later);
 }
 
 template <class Message>

@@ -52,43 +52,152 @@ void Recorder::restore(std::span<const std::byte> state) {
     if (!state.empty()) std::memcpy(numbers_.data(), state.data(), state.size());
 }
 
+void ClientHistory::call(const Session& session, std::int64_t now_ns) {
+    const auto [place, is_new] = places_.try_emplace(session.client << 32 | session.sequence, seen_.size());
+    if (is_new) seen_.push_back({session, now_ns});
+}
+
+void ClientHistory::answer(const Session& session, std::uint64_t answer, std::int64_t now_ns) {
+    const auto place = places_.find(session.client << 32 | session.sequence);
+    if (place == places_.end() || seen_[place->second].answer != 0) return;
+    seen_[place->second].answer = answer;
+    seen_[place->second].return_ns = now_ns;
+    ++answered_;
+}
+
+std::string ClientHistory::check() const {
+    std::vector<Seen> order;
+    for (const Seen& one : seen_)
+        if (one.answer != 0) order.push_back(one);
+    std::sort(order.begin(), order.end(), [](const Seen& x, const Seen& y) { return x.answer < y.answer; });
+    std::int64_t latest_call_ns = INT64_MIN;
+    std::uint64_t last = 0;
+    for (const Seen& one : order) {
+        if (one.answer == last) return "two requests got answer " + std::to_string(last);
+        last = one.answer;
+        // everything with a lower answer took effect before it, so it was called before this one returned
+        if (one.return_ns < latest_call_ns)
+            return "request " + std::to_string(one.session.sequence) + " of client " +
+                   std::to_string(one.session.client) +
+                   " was answered before a request was sent that took effect earlier";
+        latest_call_ns = std::max(latest_call_ns, one.call_ns);
+    }
+    return "";
+}
+
 template <class P>
-Scenario<P>::Scenario(std::uint64_t seed, std::int64_t seconds)
-    : random_(base::derive_seed(seed, "scenario")), seed_(seed), end_ns_(seconds * 1'000'000'000) {
+Plan Scenario<P>::draw(std::uint64_t seed, std::int64_t seconds) {
+    base::Prng random(base::derive_seed(seed, "scenario"));
+    SimOptions options;
     const std::size_t sizes[] = {3, 3, 5, 5, 4, 2, 1, 7};
-    options_.nodes = sizes[random_.below(8)];
-    options_.seed = seed_;
-    options_.network.encode = random_.chance_ppm(300'000);
-    options_.network.delay_high_ns = random_.between(1, 40) * 1'000'000;
-    P::draw_options(options_, random_);
-    options_.snapshot_every = random_.chance_ppm(500'000) ? 5 + random_.below(40) : 0;
-    options_.timeout_ns = 60'000'000'000;
+    options.nodes = sizes[random.below(8)];
+    options.seed = seed;
+    options.network.encode = random.chance_ppm(300'000);
+    options.network.delay_high_ns = random.between(1, 40) * 1'000'000;
+    P::draw_options(options, random);
+    options.snapshot_every = random.chance_ppm(500'000) ? 5 + random.below(40) : 0;
+    options.timeout_ns = 60'000'000'000;
+    return draw_plan(options, seconds, random);
+}
+
+template <class P>
+Scenario<P>::Scenario(Plan plan) : plan_(std::move(plan)) {
     for (std::uint64_t id = 10; id < 13; ++id) clients_.push_back({id});
 }
 
 template <class P>
 void Scenario<P>::start() {
-    sim_ = std::make_unique<SimCluster<P>>(options_, [](NodeId) { return std::make_unique<Recorder>(); });
+    sim_ = std::make_unique<SimCluster<P>>(plan_.options, [](NodeId) { return std::make_unique<Recorder>(); });
+    sim_->observe([this](NodeId, const Session& session, const Applied& applied) {
+        for (Client& client : clients_)
+            if (client.id == session.client) client.sequence = std::max(client.sequence, session.sequence + 1);
+        history_.answer(session, applied.index, sim_->now_ns());
+    });
 }
 
 template <class P>
 void Scenario<P>::safety() {
+    phase_ = "safety";
     const std::int64_t start_ns = sim_->now_ns();
-    while (sim_->now_ns() - start_ns < end_ns_) {
-        sim_->run_for(random_.between(1, 60) * 1'000'000);
-        if (random_.chance_ppm(700'000)) send_some();
-        if (random_.chance_ppm(250'000)) {
-            break_something();
-            P::disturb(*sim_, random_);
+    for (const Action& action : plan_.actions) {
+        const std::int64_t at_ns = start_ns + action.at_ms * 1'000'000;
+        if (at_ns > sim_->now_ns()) {
+            sim_->run_for(at_ns - sim_->now_ns());
+            count_leaders();
         }
-        count_leaders();
+        act(action);
     }
+    sim_->run_for(start_ns + plan_.seconds * 1'000'000'000 - sim_->now_ns());
     simulated_ns_ += sim_->now_ns() - start_ns;
+}
+
+template <class P>
+void Scenario<P>::act(const Action& action) {
+    using Kind = Action::Kind;
+    const NodeId leads = action.node == kLeader ? sim_->leader() : action.node;
+    NetworkOptions& network = sim_->network_options();
+    switch (action.kind) {
+        case Kind::submit:
+            return submit(action);
+        case Kind::crash:
+            if (leads != kNoNode && sim_->is_up(leads)) sim_->crash(leads);
+            return;
+        case Kind::restart:
+            for (NodeId node = 1; node <= sim_->size(); ++node)
+                if (!sim_->is_up(node) && (action.node == kAll || leads == node)) sim_->restart(node);
+            return;
+        case Kind::partition:
+            for (NodeId a = 1; a <= sim_->size(); ++a)
+                for (NodeId b = 1; b <= sim_->size(); ++b)
+                    if (a != b) sim_->cut(a, b, (action.a >> a & 1U) != (action.a >> b & 1U));
+            return;
+        case Kind::cut:
+            return sim_->cut(action.node, action.other, true);
+        case Kind::heal:
+            return sim_->heal();
+        case Kind::clog:
+            ++clogs_;
+            return sim_->clog(action.node, action.other, static_cast<std::int64_t>(action.a) * 1'000'000);
+        case Kind::network:
+            network.loss_ppm = static_cast<std::uint32_t>(action.a);
+            network.duplicate_ppm = static_cast<std::uint32_t>(action.b);
+            network.reorder_ppm = static_cast<std::uint32_t>(action.c);
+            return;
+        case Kind::crashes:
+            return sim_->set_crash_point_ppm(static_cast<std::uint32_t>(action.a));
+        case Kind::pause:
+            if (leads == kNoNode || !sim_->is_up(leads)) return;
+            ++pauses_;
+            return sim_->pause(leads, static_cast<std::int64_t>(action.a) * 1'000'000);
+        case Kind::skew:
+            ++skews_;
+            return sim_->set_clock_speed(action.node, std::max<std::int64_t>(static_cast<std::int64_t>(action.a), 1));
+        case Kind::disturb:
+            base::Prng random(action.a);
+            return P::disturb(*sim_, random);
+    }
+}
+
+template <class P>
+void Scenario<P>::submit(const Action& action) {
+    NodeId node = action.node == kLeader ? sim_->leader() : action.node;
+    if (node == kNoNode) node = 1;
+    const auto client =
+        std::find_if(clients_.begin(), clients_.end(), [&](const Client& one) { return one.id == action.a; });
+    if (client == clients_.end()) return;
+    const std::uint64_t first = client->sequence;
+    for (std::uint64_t k = 0; k < action.b && sim_->is_up(node) && !sim_->is_paused(node); ++k) {
+        const std::uint64_t number = client->id << 32 | (first + k);
+        const Session session{client->id, first + k, first - 1};
+        history_.call(session, sim_->now_ns());
+        sim_->submit(node, Payload(std::as_bytes(std::span(&number, 1))), session);
+    }
 }
 
 template <class P>
 void Scenario<P>::mend() {
     sim_->heal();
+    sim_->mend_clocks();
     sim_->set_crash_point_ppm(0);
     NetworkOptions& network = sim_->network_options();
     network.loss_ppm = network.duplicate_ppm = network.reorder_ppm = 0;
@@ -98,6 +207,7 @@ void Scenario<P>::mend() {
 
 template <class P>
 void Scenario<P>::liveness() {
+    phase_ = "liveness";
     mend();
     require(sim_->settle(20'000'000'000), "a healthy cluster settles within 20 s");
     const std::uint64_t before = sim_->applied(1);
@@ -114,16 +224,19 @@ void Scenario<P>::liveness() {
         require(numbers(node) == numbers(1), "every replica has applied the same commands in the same order");
     }
     for (const Client& client : clients_) check_client(client);
+    const std::string broken = history_.check();
+    require(broken.empty(), "what clients saw is linearizable: " + broken);
 }
 
 template <class P>
 std::string Scenario<P>::options_text() const {
-    const NetworkOptions& network = options_.network;
-    return std::to_string(options_.nodes) + " nodes, delays up to " +
-           std::to_string(network.delay_high_ns / 1'000'000) + " ms" + (network.encode ? ", messages as bytes" : "") +
-           ", a snapshot every " + std::to_string(options_.snapshot_every) + " entries, at most " +
-           std::to_string(options_.max_append_entries) + " entries a message" +
-           (options_.pre_vote ? "" : ", no pre-vote") + (options_.check_quorum ? "" : ", no check-quorum");
+    const SimOptions& options = plan_.options;
+    const NetworkOptions& network = options.network;
+    return std::to_string(options.nodes) + " nodes, delays up to " + std::to_string(network.delay_high_ns / 1'000'000) +
+           " ms" + (network.encode ? ", messages as bytes" : "") + ", a snapshot every " +
+           std::to_string(options.snapshot_every) + " entries, at most " + std::to_string(options.max_append_entries) +
+           " entries a message" + (options.pre_vote ? "" : ", no pre-vote") +
+           (options.check_quorum ? "" : ", no check-quorum");
 }
 
 template <class P>
@@ -155,6 +268,10 @@ void Scenario<P>::add_to(Coverage& coverage) const {
     coverage.add("messages lost", network.lost);
     coverage.add("messages doubled", network.duplicated);
     coverage.add("messages cut off", network.cut);
+    coverage.add("links clogged", clogs_);
+    coverage.add("nodes stopped for a while", pauses_);
+    coverage.add("clocks gone wrong", skews_);
+    coverage.add("requests answered to clients", history_.answered());
     coverage.add("invariant checks", sim_->invariants().checks());
     P::cover(*sim_, coverage);
     coverage.simulated_seconds += static_cast<double>(simulated_ns_) * 1e-9;
@@ -178,73 +295,54 @@ void Scenario<P>::check_client(const Client& client) {
 }
 
 template <class P>
-void Scenario<P>::send_some() {
-    Client& client = clients_[random_.below(clients_.size())];
-    // done when some replica has it: a client would be told by that replica
-    for (NodeId node = 1; node <= sim_->size(); ++node) {
-        if (!sim_->is_up(node)) continue;
-        for (std::size_t i = numbers(node).size(); i > 0; --i) {
-            const std::uint64_t number = numbers(node)[i - 1];
-            if (number >> 32 != client.id) continue;
-            client.sequence = std::max(client.sequence, (number & 0xffffffffU) + 1);
-            break;
-        }
-    }
-    const std::uint64_t burst = 1 + random_.below(4);
-    const NodeId node = random_.chance_ppm(700'000) && sim_->leader() != kNoNode ? sim_->leader() : any_node();
-    for (std::uint64_t k = 0; k < burst && sim_->is_up(node); ++k) {
-        const std::uint64_t number = client.id << 32 | (client.sequence + k);
-        sim_->submit(node, Payload(std::as_bytes(std::span(&number, 1))),
-                     {client.id, client.sequence + k, client.sequence - 1});
-    }
-}
-
-template <class P>
-void Scenario<P>::break_something() {
-    switch (random_.below(9)) {
-        case 0:
-        case 1: {
-            const NodeId node = random_.chance_ppm(400'000) && sim_->leader() != kNoNode ? sim_->leader() : any_node();
-            if (sim_->is_up(node)) sim_->crash(node);
-            break;
-        }
-        case 2:
-        case 3:
-            for (NodeId node = 1; node <= sim_->size(); ++node)
-                if (!sim_->is_up(node) && random_.chance_ppm(700'000)) sim_->restart(node);
-            break;
-        case 4:  // two sides
-            for (NodeId a = 1; a <= sim_->size(); ++a)
-                for (NodeId b = 1; b <= sim_->size(); ++b)
-                    if (a != b) sim_->cut(a, b, (side_ >> a & 1U) != (side_ >> b & 1U));
-            side_ = random_.next();
-            break;
-        case 5: {  // one link, one way
-            const NodeId a = any_node(), b = any_node();
-            if (a != b) sim_->cut(a, b, true);
-            break;
-        }
-        case 6:
-            sim_->heal();
-            break;
-        case 7:
-            sim_->network_options().loss_ppm = static_cast<std::uint32_t>(random_.below(300'000));
-            sim_->network_options().duplicate_ppm = static_cast<std::uint32_t>(random_.below(200'000));
-            sim_->network_options().reorder_ppm = static_cast<std::uint32_t>(random_.below(500'000));
-            break;
-        case 8:
-            sim_->set_crash_point_ppm(random_.chance_ppm(500'000) ? 0 : 20'000);
-            break;
-    }
-}
-
-template <class P>
 void Scenario<P>::count_leaders() {
     int leaders = 0;
     for (NodeId node = 1; node <= sim_->size(); ++node) leaders += sim_->is_up(node) && P::leads(*sim_->node(node));
     two_leaders_ += leaders > 1;
 }
 
+template <class P>
+Plan shrink(Plan plan, const std::string& failure, std::size_t attempts) {
+    const auto sentence = [](std::string_view text) { return text.substr(0, text.find(':')); };
+    const auto still_fails = [&](const Plan& shorter) {
+        if (attempts == 0) return false;
+        --attempts;
+        Scenario<P> scenario(shorter);
+        try {
+            scenario.run();
+        } catch (const std::exception& error) {
+            return sentence(error.what()) == sentence(failure);
+        }
+        return false;
+    };
+    // halves first, then ever smaller parts (Zeller's ddmin)
+    for (std::size_t part = std::max<std::size_t>(plan.actions.size() / 2, 1); part > 0 && attempts != 0;) {
+        bool is_shorter = false;
+        for (std::size_t from = 0; from < plan.actions.size();) {
+            Plan shorter = plan;
+            const auto begin = shorter.actions.begin() + static_cast<std::ptrdiff_t>(from);
+            const auto count = std::min(part, plan.actions.size() - from);
+            shorter.actions.erase(begin, begin + static_cast<std::ptrdiff_t>(count));
+            if (still_fails(shorter)) {
+                plan = std::move(shorter);
+                is_shorter = true;
+            } else {
+                from += part;
+            }
+        }
+        if (part == 1 && !is_shorter) break;
+        part = std::max<std::size_t>(part / 2, 1);
+    }
+    {
+        // what comes after the last action is needed only as far as it shows the failure
+        Plan shorter = plan;
+        shorter.seconds = plan.actions.empty() ? 0 : plan.actions.back().at_ms / 1000 + 1;
+        if (still_fails(shorter)) plan = std::move(shorter);
+    }
+    return plan;
+}
+
 template class Scenario<raft::RaftProtocol>;
+template Plan shrink<raft::RaftProtocol>(Plan, const std::string&, std::size_t);
 
 }  // namespace fastmas::consensus

@@ -1,4 +1,4 @@
-"""The command line: `fastmas run`, `fastmas replay`, `fastmas explain`, `fastmas bench`, `fastmas rings`."""
+"""The command line: run, replay, explain, bench, rings and simulate."""
 
 from __future__ import annotations
 

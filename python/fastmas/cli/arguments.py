@@ -43,6 +43,24 @@ def _words(text: str) -> tuple[str, ...]:
     return words
 
 
+def _whole(text: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError:
+        value = least - 1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"a whole number of at least {least} is needed, got {text!r}")
+    return value
+
+
+def _count(text: str) -> int:
+    return _whole(text, 1)
+
+
+def _seed(text: str) -> int:
+    return _whole(text, 0)
+
+
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line instead of repeating every option."""
 
@@ -142,6 +160,30 @@ def _add_rings(commands: Any) -> None:
         verb.set_defaults(command=run)
 
 
+def _add_simulate(commands: Any) -> None:
+    from fastmas.cli.simulate import simulate
+
+    command = commands.add_parser(
+        "simulate",
+        help="run consensus clusters under faults, many seeds, and look for a broken rule",
+        description="Loss, partitions, crashes, pauses, wrong clocks; every rule is checked after every step.",
+    )
+    command.add_argument("--protocol", default="raft", help="which one (default raft)")
+    command.add_argument("--seeds", type=_count, default=100, metavar="N", help="how many (default 100)")
+    command.add_argument("--first", type=_seed, default=0, metavar="SEED", help="the first of them (default 0)")
+    command.add_argument("--seconds", type=_count, default=60, metavar="S", help="simulated, a seed (default 60)")
+    command.add_argument("--jobs", type=_count, metavar="N", help="seeds at a time (default: as many as CPUs)")
+    command.add_argument("--script", type=Path, metavar="FILE", help="run a script instead of seeds")
+    command.add_argument("--show-script", action="store_true", help="print what --first would do, as a script")
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", default=Path("fastmas-simulate"),
+        help="where the script of a failing seed goes (default ./fastmas-simulate)",
+    )  # fmt: skip
+    command.add_argument("--quiet", action="store_true", help="no progress")
+    command.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
+    command.set_defaults(command=simulate)
+
+
 def _version() -> str:
     try:
         return version("fastmas")
@@ -156,6 +198,6 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--version", action="version", version=f"fastmas {_version()}")
     commands = parser.add_subparsers(dest="verb", required=True, metavar="COMMAND")
-    for add in (_add_run, _add_replay, _add_explain, _add_bench, _add_rings):
+    for add in (_add_run, _add_replay, _add_explain, _add_bench, _add_rings, _add_simulate):
         add(commands)
     return parser.parse_args(list(arguments))

@@ -1,0 +1,36 @@
+// How a simulated cluster is built.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace fastmas::consensus {
+
+struct NetworkOptions {
+    std::uint32_t loss_ppm = 0;
+    std::uint32_t duplicate_ppm = 0;
+    std::uint32_t reorder_ppm = 0;  // share of messages that may overtake earlier ones of their link
+    std::int64_t delay_low_ns = 50'000;
+    std::int64_t delay_high_ns = 150'000;
+    bool encode = false;  // messages travel as bytes, through the codec
+};
+
+struct SimOptions {
+    std::size_t nodes = 3;
+    std::uint64_t seed = 0;
+    NetworkOptions network;
+    std::int64_t tick_ns = 10'000'000;
+    std::uint32_t election_ticks = 10;
+    std::uint32_t heartbeat_ticks = 2;
+    bool pre_vote = true;
+    bool check_quorum = true;
+    std::size_t max_append_entries = 1024;
+    std::int64_t start_ns = 0;                 // the clock once the first leader is elected and all is quiet
+    std::int64_t timeout_ns = 10'000'000'000;  // how long a proposal may take
+    std::uint64_t snapshot_every = 0;          // applied entries between two compactions; 0 = never
+    std::uint32_t crash_point_ppm = 0;         // chance that a node with work at hand crashes in the middle of it
+    bool check_invariants = true;
+    bool trace = false;
+};
+
+}  // namespace fastmas::consensus

@@ -1,0 +1,235 @@
+#include "consensus/simulation/plan.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+
+#include "base/errors.hpp"
+
+namespace fastmas::consensus {
+namespace {
+
+using Kind = Action::Kind;
+
+// A line of a script: the verb, then which of node, other, a, b, c follow, in this order.
+struct Form {
+    Kind kind;
+    std::string_view verb;
+    std::string_view parts;
+};
+constexpr std::array kForms = {
+    Form{Kind::submit, "submit", "nab"},     Form{Kind::crash, "crash", "n"},       Form{Kind::restart, "restart", "n"},
+    Form{Kind::partition, "partition", "a"}, Form{Kind::cut, "cut", "no"},          Form{Kind::heal, "heal", ""},
+    Form{Kind::clog, "clog", "noa"},         Form{Kind::network, "network", "abc"}, Form{Kind::crashes, "crashes", "a"},
+    Form{Kind::pause, "pause", "na"},        Form{Kind::skew, "skew", "na"},        Form{Kind::disturb, "disturb", "a"},
+};
+
+const Form& form_of(Kind kind) {
+    return *std::find_if(kForms.begin(), kForms.end(), [kind](const Form& form) { return form.kind == kind; });
+}
+
+// The options of a script by name; all are integers.
+template <class Options, class Visit>
+void each_option(Options& options, Visit visit) {
+    visit("nodes", options.nodes);
+    visit("seed", options.seed);
+    visit("encode", options.network.encode);
+    visit("delay_low_ns", options.network.delay_low_ns);
+    visit("delay_high_ns", options.network.delay_high_ns);
+    visit("tick_ns", options.tick_ns);
+    visit("election_ticks", options.election_ticks);
+    visit("heartbeat_ticks", options.heartbeat_ticks);
+    visit("pre_vote", options.pre_vote);
+    visit("check_quorum", options.check_quorum);
+    visit("max_append_entries", options.max_append_entries);
+    visit("snapshot_every", options.snapshot_every);
+    visit("timeout_ns", options.timeout_ns);
+}
+
+std::string name_of(NodeId node) {
+    return node == kLeader ? "leader" : node == kAll ? "all" : std::to_string(node);
+}
+
+// Words of one line, taken from the front.
+class Words {
+  public:
+    Words(std::string_view line, std::size_t number) : line_(line), number_(number) {}
+    std::string_view next() {
+        while (!line_.empty() && line_.front() == ' ') line_.remove_prefix(1);
+        const std::size_t end = std::min(line_.find(' '), line_.size());
+        const std::string_view word = line_.substr(0, end);
+        line_.remove_prefix(end);
+        return word;
+    }
+    template <class T>
+    T integer() {
+        const std::string_view word = next();
+        T value{};
+        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+        if (error != std::errc() || end != word.data() + word.size()) fail("a whole number", word);
+        return value;
+    }
+    NodeId node() {
+        std::string_view word = next();
+        if (word == "leader") return kLeader;
+        if (word == "all") return kAll;
+        NodeId value{};
+        const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+        if (error != std::errc() || end != word.data() + word.size() || value == 0 || value > kMaxNodes)
+            fail("a node's number, 'leader' or 'all'", word);
+        return value;
+    }
+    [[noreturn]] void fail(std::string_view wanted, std::string_view got) const {
+        throw base::ConfigError("line " + std::to_string(number_) + " of the script: expected " + std::string(wanted) +
+                                ", got '" + std::string(got) + "'; see docs/consensus.md for what a script has");
+    }
+
+  private:
+    std::string_view line_;
+    std::size_t number_;
+};
+
+}  // namespace
+
+Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& random) {
+    Plan plan{options, seconds, {}};
+    const std::size_t nodes = options.nodes;
+    const auto any_node = [&] { return static_cast<NodeId>(1 + random.below(nodes)); };
+    const auto leader_or_any = [&](std::uint32_t ppm) { return random.chance_ppm(ppm) ? kLeader : any_node(); };
+    std::int64_t at_ms = 0, weather_ends_ms = 0;
+    bool is_storm = false;
+    const auto act = [&](Kind kind, NodeId node = 0, NodeId other = 0, std::uint64_t a = 0, std::uint64_t b = 0,
+                         std::uint64_t c = 0) {
+        plan.actions.push_back({at_ms, kind, node, other, a, b, c});
+    };
+    while (at_ms < seconds * 1000) {
+        at_ms += random.between(1, 60);
+        if (at_ms >= weather_ends_ms) {
+            is_storm = !is_storm;
+            weather_ends_ms = at_ms + random.between(500, is_storm ? 6'000 : 3'000);
+            if (!is_storm) {
+                act(Kind::heal);
+                act(Kind::network);
+                act(Kind::crashes);
+                act(Kind::restart, kAll);
+            }
+        }
+        if (random.chance_ppm(700'000))
+            act(Kind::submit, leader_or_any(700'000), 0, 10 + random.below(3), 1 + random.below(4));
+        if (!random.chance_ppm(is_storm ? 250'000 : 20'000)) continue;
+        const NodeId node = any_node(), other = any_node();
+        switch (random.below(14)) {
+            case 0:
+            case 1:
+                act(Kind::crash, leader_or_any(400'000));
+                break;
+            case 2:
+            case 3:
+                act(Kind::restart, kAll);
+                break;
+            case 4:
+                act(Kind::partition, 0, 0, random.next() & ((std::uint64_t{2} << nodes) - 2));
+                break;
+            case 5:
+                if (node != other) act(Kind::cut, node, other);
+                break;
+            case 6:
+                act(Kind::heal);
+                break;
+            case 7:
+                act(Kind::network, 0, 0, random.below(300'000), random.below(200'000), random.below(500'000));
+                break;
+            case 8:
+                act(Kind::crashes, 0, 0, random.chance_ppm(500'000) ? 0 : 20'000);
+                break;
+            case 9:
+                if (node != other) act(Kind::clog, node, other, 50 + random.below(1'000));
+                break;
+            case 10:
+                act(Kind::pause, leader_or_any(500'000), 0, 20 + random.below(800));
+                break;
+            case 11:
+                act(Kind::skew, node, 0, 500 + random.below(1'000));
+                break;
+            default:
+                act(Kind::disturb, 0, 0, random.next());
+        }
+    }
+    return plan;
+}
+
+std::string to_text(const Plan& plan, std::string_view protocol) {
+    std::string text = "protocol " + std::string(protocol) + "\nseconds " + std::to_string(plan.seconds) + "\n";
+    each_option(plan.options,
+                [&](const char* name, auto value) { text += std::string(name) + " " + std::to_string(value) + "\n"; });
+    for (const Action& action : plan.actions) {
+        const Form& form = form_of(action.kind);
+        text += "at " + std::to_string(action.at_ms) + " " + std::string(form.verb);
+        for (const char part : form.parts) {
+            const std::uint64_t number = part == 'a' ? action.a : part == 'b' ? action.b : action.c;
+            text += ' ';
+            text += part == 'n' ? name_of(action.node) : part == 'o' ? name_of(action.other) : std::to_string(number);
+        }
+        text += "\n";
+    }
+    return text;
+}
+
+Plan parse_plan(std::string_view text, std::string_view protocol) {
+    Plan plan;
+    std::size_t number = 0;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find('\n'), text.size());
+        std::string_view line = text.substr(0, std::min(text.find('#'), end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+        Words words(line, ++number);
+        const std::string_view first = words.next();
+        if (first.empty()) continue;
+        if (first == "protocol") {
+            if (const auto name = words.next(); name != protocol) words.fail(std::string(protocol), name);
+        } else if (first == "seconds") {
+            plan.seconds = words.integer<std::int64_t>();
+        } else if (first == "at") {
+            Action action;
+            action.at_ms = words.integer<std::int64_t>();
+            if (!plan.actions.empty() && action.at_ms < plan.actions.back().at_ms)
+                words.fail("a time not before the line above", std::to_string(action.at_ms));
+            const std::string_view verb = words.next();
+            const auto form = std::find_if(kForms.begin(), kForms.end(), [&](const Form& f) { return f.verb == verb; });
+            if (form == kForms.end()) words.fail("what is to happen", verb);
+            action.kind = form->kind;
+            for (const char part : form->parts) {
+                if (part == 'n' || part == 'o')
+                    (part == 'n' ? action.node : action.other) = words.node();
+                else
+                    (part == 'a' ? action.a : part == 'b' ? action.b : action.c) = words.integer<std::uint64_t>();
+            }
+            plan.actions.push_back(action);
+        } else {
+            bool is_known = false;
+            each_option(plan.options, [&](std::string_view name, auto& value) {
+                if (name != first) return;
+                is_known = true;
+                using Value = std::remove_reference_t<decltype(value)>;
+                if constexpr (std::is_same_v<Value, bool>)
+                    value = words.integer<int>() != 0;
+                else
+                    value = words.integer<Value>();
+            });
+            if (!is_known) words.fail("an option or 'at'", first);
+        }
+        if (const auto rest = words.next(); !rest.empty()) words.fail("the end of the line", rest);
+    }
+    if (plan.options.nodes == 0 || plan.options.nodes > kMaxNodes)
+        throw base::ConfigError("a script has 1 to " + std::to_string(kMaxNodes) + " nodes, got " +
+                                std::to_string(plan.options.nodes) + "; write e.g. nodes 3");
+    for (const Action& action : plan.actions)
+        for (const NodeId node : {action.node, action.other})
+            if (node != kAll && node > plan.options.nodes)
+                throw base::ConfigError("a script with " + std::to_string(plan.options.nodes) + " nodes names node " +
+                                        std::to_string(node) + "; give it more nodes");
+    return plan;
+}
+
+}  // namespace fastmas::consensus

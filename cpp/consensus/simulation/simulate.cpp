@@ -1,0 +1,55 @@
+#include "consensus/simulation/simulate.hpp"
+
+#include "base/errors.hpp"
+#include "consensus/raft/protocol.hpp"
+
+namespace fastmas::consensus {
+namespace {
+
+template <class P>
+SeedOutcome run_plan(Plan plan, bool shortens) {
+    SeedOutcome outcome;
+    Scenario<P> scenario(std::move(plan));
+    try {
+        scenario.run();
+        scenario.add_to(outcome.coverage);
+    } catch (const std::exception& error) {
+        outcome.is_well = false;
+        outcome.phase = scenario.phase();
+        outcome.failure = error.what();
+        outcome.state = scenario.state();
+        outcome.script = to_text(shortens ? shrink<P>(scenario.plan(), outcome.failure) : scenario.plan(), P::kName);
+    }
+    outcome.answered = scenario.history().answered();
+    outcome.history = scenario.history().seen();
+    return outcome;
+}
+
+// Calls `body` with the traits of the protocol of that name.
+template <class Body>
+auto with_protocol(std::string_view protocol, Body body) {
+    if (protocol == raft::RaftProtocol::kName) return body(raft::RaftProtocol());
+    std::string known;
+    for (const std::string& name : simulated_protocols()) known += (known.empty() ? "'" : ", '") + name + "'";
+    throw base::ConfigError("protocol must be one of " + known + ", got '" + std::string(protocol) + "'");
+}
+
+}  // namespace
+
+std::vector<std::string> simulated_protocols() {
+    return {raft::RaftProtocol::kName};
+}
+
+SeedOutcome simulate_seed(std::string_view protocol, std::uint64_t seed, std::int64_t seconds) {
+    return with_protocol(protocol, [&]<class P>(P) { return run_plan<P>(Scenario<P>::draw(seed, seconds), true); });
+}
+
+SeedOutcome simulate_script(std::string_view protocol, std::string_view script) {
+    return with_protocol(protocol, [&]<class P>(P) { return run_plan<P>(parse_plan(script, P::kName), false); });
+}
+
+std::string script_of_seed(std::string_view protocol, std::uint64_t seed, std::int64_t seconds) {
+    return with_protocol(protocol, [&]<class P>(P) { return to_text(Scenario<P>::draw(seed, seconds), P::kName); });
+}
+
+}  // namespace fastmas::consensus

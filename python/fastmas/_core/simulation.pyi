@@ -1,0 +1,17 @@
+from typing import TypedDict
+
+class Outcome(TypedDict):
+    is_well: bool
+    phase: str
+    failure: str
+    state: str
+    script: str
+    coverage: list[tuple[str, int]]
+    simulated_s: float
+    answered: int
+    history: list[tuple[int, int, int, int, int]]
+
+def simulated_protocols() -> list[str]: ...
+def simulate_seed(protocol: str, seed: int, seconds: int) -> Outcome: ...
+def simulate_script(protocol: str, script: str) -> Outcome: ...
+def script_of_seed(protocol: str, seed: int, seconds: int) -> str: ...

@@ -1,0 +1,97 @@
+// Plans as text and back, shrinking, and what clients saw.
+#include "base/errors.hpp"
+#include "check.hpp"
+#include "consensus/raft/protocol.hpp"
+#include "consensus/simulation/simulate.hpp"
+
+using namespace fastmas::consensus;
+using fastmas::base::ConfigError;
+using raft::RaftProtocol;
+
+namespace {
+
+Plan drawn(std::uint64_t seed) {
+    return Scenario<RaftProtocol>::draw(seed, 20);
+}
+
+ClientHistory history_of(const std::vector<std::array<std::int64_t, 3>>& calls) {
+    ClientHistory history;
+    std::uint64_t sequence = 0;
+    for (const auto& [call_ns, return_ns, answer] : calls) {
+        const Session session{1, ++sequence, 0};
+        history.call(session, call_ns);
+        if (answer != 0) history.answer(session, static_cast<std::uint64_t>(answer), return_ns);
+    }
+    return history;
+}
+
+}  // namespace
+
+TEST(a_plan_is_the_same_after_being_written_and_read) {
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+        const Plan plan = drawn(seed);
+        const std::string text = to_text(plan, "raft");
+        const Plan read = parse_plan(text, "raft");
+        CHECK(read.actions == plan.actions);
+        CHECK_EQUAL(read.seconds, plan.seconds);
+        CHECK_EQUAL(to_text(read, "raft"), text);
+    }
+}
+
+TEST(a_seed_has_one_history) {
+    const SeedOutcome a = simulate_seed("raft", 5, 20), b = simulate_seed("raft", 5, 20);
+    CHECK(a.is_well);
+    CHECK(a.coverage.rows() == b.coverage.rows());
+    CHECK_EQUAL(a.history.size(), b.history.size());
+    for (std::size_t i = 0; i < a.history.size(); ++i) CHECK_EQUAL(a.history[i].return_ns, b.history[i].return_ns);
+}
+
+TEST(a_script_runs_as_its_seed_does) {
+    const SeedOutcome seed = simulate_seed("raft", 8, 20);
+    const SeedOutcome script = simulate_script("raft", script_of_seed("raft", 8, 20));
+    CHECK(script.is_well);
+    CHECK(seed.coverage.rows() == script.coverage.rows());
+}
+
+TEST(a_script_that_cannot_be_read_names_its_line) {
+    const auto read = [](const char* text) { return parse_plan(text, "raft"); };
+    CHECK_THROWS(read("nodes 3\nat 5 explode 1\n"), ConfigError,
+                 "line 2 of the script: expected what is to happen, got 'explode'");
+    CHECK_THROWS(read("nodes three\n"), ConfigError, "line 1 of the script: expected a whole number, got 'three'");
+    CHECK_THROWS(read("nodes 3\nat 5 crash 9\n"), ConfigError, "a script with 3 nodes names node 9");
+    CHECK_THROWS(read("nodes 3\nat 5 crash 0\n"), ConfigError, "expected a node's number, 'leader' or 'all', got '0'");
+    CHECK_THROWS(read("at 5 heal\nat 4 heal\n"), ConfigError, "expected a time not before the line above, got '4'");
+    CHECK_THROWS(read("protocol paxos\n"), ConfigError, "expected raft, got 'paxos'");
+    CHECK_THROWS(read("colour 3\n"), ConfigError, "expected an option or 'at', got 'colour'");
+    CHECK_THROWS(read("at 5 heal now\n"), ConfigError, "expected the end of the line, got 'now'");
+    CHECK_THROWS(read("nodes 0\n"), ConfigError, "a script has 1 to 63 nodes, got 0");
+    CHECK_THROWS(simulate_seed("chalk", 1, 1), ConfigError, "protocol must be one of 'raft'");
+    CHECK_EQUAL(read("# nothing\n\nnodes 3 # of them\n").options.nodes, 3U);
+}
+
+TEST(answers_that_contradict_time_are_not_linearizable) {
+    CHECK_EQUAL(history_of({{0, 5, 1}, {6, 9, 2}}).check(), "");
+    CHECK_EQUAL(history_of({{0, 9, 2}, {1, 8, 1}}).check(), "");
+    CHECK_EQUAL(history_of({{0, 0, 0}, {1, 8, 1}}).check(), "");
+    // the second was sent after the first was answered, and took effect before it
+    CHECK(history_of({{0, 5, 2}, {6, 9, 1}})
+              .check()
+              .find("answered before a request was sent that took effect earlier") != std::string::npos);
+    CHECK(history_of({{0, 5, 1}, {0, 9, 1}}).check().find("two requests got answer 1") != std::string::npos);
+}
+
+TEST(a_failure_is_shrunk_to_what_it_needs) {
+    Plan plan = drawn(3);
+    const std::size_t before = plan.actions.size();
+    // a node that nobody may name: crashing it is a wrong call, which every shorter plan with that action makes as well
+    plan.actions.insert(plan.actions.begin() + 100,
+                        Action{plan.actions[99].at_ms, Action::Kind::crash, static_cast<NodeId>(60)});
+    const Plan shorter = shrink<RaftProtocol>(
+        plan, "nodes are numbered 1 to " + std::to_string(plan.options.nodes) + ", got 60; see cluster.nodes", 2'000);
+    CHECK(before > 200);
+    CHECK_EQUAL(shorter.actions.size(), 1U);
+    CHECK(shorter.actions[0].kind == Action::Kind::crash);
+    CHECK_EQUAL(shorter.actions[0].node, 60U);
+}
+
+TEST_MAIN
