@@ -5,6 +5,7 @@
 #include <set>
 
 #include "consensus/raft/protocol.hpp"
+#include "consensus/simulation/hash_set.hpp"
 
 namespace fastmas::consensus {
 namespace {
@@ -36,11 +37,12 @@ Result Recorder::apply(const Command& command) {
     require(command.time_ns >= time_ns_, "time never falls");
     time_ns_ = command.time_ns;
     numbers_.push_back(number);
+    digest_ = mix64(digest_ ^ number);
     return {ResultStatus::applied, Payload(std::as_bytes(std::span(&command.index, 1)))};
 }
 
 std::uint64_t Recorder::digest() {
-    return hash_bytes(std::as_bytes(std::span(numbers_)), 0);
+    return digest_;
 }
 
 Payload Recorder::snapshot() {
@@ -50,6 +52,8 @@ Payload Recorder::snapshot() {
 void Recorder::restore(std::span<const std::byte> state) {
     numbers_.resize(state.size() / sizeof(std::uint64_t));
     if (!state.empty()) std::memcpy(numbers_.data(), state.data(), state.size());
+    digest_ = 0;
+    for (const std::uint64_t number : numbers_) digest_ = mix64(digest_ ^ number);
 }
 
 void ClientHistory::call(const Session& session, std::int64_t now_ns) {

@@ -45,6 +45,7 @@ class Recorder : public StateMachine {
 
   private:
     std::vector<std::uint64_t> numbers_;
+    std::uint64_t digest_ = 0;
     std::int64_t time_ns_ = INT64_MIN;
 };
 
