@@ -122,14 +122,16 @@ void SimCluster<P>::pause(NodeId node, std::int64_t duration_ns) {
 }
 
 template <class P>
-void SimCluster<P>::set_clock_speed(NodeId node, std::int64_t thousandths) {
+void SimCluster<P>::set_clock(NodeId node, std::int64_t thousandths, std::int64_t offset_ns) {
     member(node).tick_ns = options_.tick_ns * 1000 / thousandths;
+    member(node).clock_offset_ns = offset_ns;
 }
 
 template <class P>
 void SimCluster<P>::mend_clocks() noexcept {
     for (Member& at : members_) {
         at.tick_ns = options_.tick_ns;
+        at.clock_offset_ns = 0;
         at.paused_until_ns = INT64_MIN;
         at.next_tick_ns = std::min(at.next_tick_ns, now_ns_ + options_.tick_ns);
     }

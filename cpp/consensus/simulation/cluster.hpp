@@ -91,9 +91,9 @@ class SimCluster {
     // The node stands still, like a stopped process: no tick, and messages wait.
     void pause(NodeId node, std::int64_t duration_ns);
     bool is_paused(NodeId node) const { return member(node).paused_until_ns > now_ns_; }
-    // The node's clock runs at thousandths of its speed: 900 is a tenth slow.
-    void set_clock_speed(NodeId node, std::int64_t thousandths);
-    // Ends pauses; all clocks run at their speed.
+    // The node's clock ticks at thousandths of its speed (900 is a tenth slow) and tells a time that is off.
+    void set_clock(NodeId node, std::int64_t thousandths, std::int64_t offset_ns);
+    // Ends pauses; all clocks run at their speed and are right.
     void mend_clocks() noexcept;
     // Hears of every command that takes effect on any node, after it was applied.
     using Observer = std::function<void(NodeId, const Session&, const Applied&)>;
@@ -127,7 +127,8 @@ class SimCluster {
         std::unique_ptr<Applier> applier;
         Disk disk;
         std::int64_t next_tick_ns = 0;
-        std::int64_t tick_ns = 0;  // of its own clock
+        std::int64_t tick_ns = 0;          // of its own clock
+        std::int64_t clock_offset_ns = 0;  // what it tells beyond the time that it is
         std::int64_t paused_until_ns = INT64_MIN;
         Index snapshot_at = 0;
         std::string poisoned;

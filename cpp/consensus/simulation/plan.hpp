@@ -28,7 +28,7 @@ struct Action {
         network,    // loses, doubles and reorders `a`, `b`, `c` in a million
         crashes,    // a node with work at hand crashes in the middle of it, `a` in a million
         pause,      // `node` stands still for `a` ms, like a stopped process: no tick, no message
-        skew,       // the clock of `node` runs at `a` thousandths of its speed
+        skew,       // the clock of `node` runs at `a` thousandths of its speed, and is off by `a` - 1000 ms
         disturb,    // the protocol's own faults, drawn from the seed `a`
     };
     std::int64_t at_ms = 0;  // from the start

@@ -19,7 +19,7 @@ typename P::Proposal SimCluster<P>::submit(NodeId node, Payload command, const S
     if (!at.node) return {};
     Proposal proposal;
     guarded([&] {
-        proposal = at.node->propose(std::move(command), session, now_ns_);
+        proposal = at.node->propose(std::move(command), session, now_ns_ + at.clock_offset_ns);
         process(node);
     });
     return proposal;
@@ -115,8 +115,8 @@ bool SimCluster<P>::hand_in(const std::vector<Payload>& commands) {
     const auto first = static_cast<std::size_t>(
         std::find(pending.results.begin(), pending.results.end(), std::nullopt) - pending.results.begin());
     for (std::size_t i = first; i < commands.size(); ++i) {
-        const Proposal proposal =
-            node.propose(commands[i], {kClient, pending.first_sequence + i, acknowledged_}, now_ns_);
+        const Proposal proposal = node.propose(commands[i], {kClient, pending.first_sequence + i, acknowledged_},
+                                               now_ns_ + members_[leads - 1].clock_offset_ns);
         if (proposal.status == ProposeStatus::too_large) return false;
         if (proposal.status == ProposeStatus::full) {
             // the rest is handed in once there may be room: forget that this leader has the others

@@ -175,7 +175,8 @@ void Scenario<P>::act(const Action& action) {
             return sim_->pause(leads, static_cast<std::int64_t>(action.a) * 1'000'000);
         case Kind::skew:
             ++skews_;
-            return sim_->set_clock_speed(action.node, std::max<std::int64_t>(static_cast<std::int64_t>(action.a), 1));
+            return sim_->set_clock(action.node, std::max<std::int64_t>(static_cast<std::int64_t>(action.a), 1),
+                                   (static_cast<std::int64_t>(action.a) - 1000) * 1'000'000);
         case Kind::disturb:
             base::Prng random(action.a);
             return P::disturb(*sim_, random);
