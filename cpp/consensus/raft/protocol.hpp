@@ -41,6 +41,9 @@ struct RaftProtocol {
     // What Scenario asks beyond that.
     static void draw_options(SimOptions& options, base::Prng& random);
     static void disturb(SimCluster<RaftProtocol>&, base::Prng&) {}
+    static bool keeps_its_leader(const SimOptions& options) noexcept {
+        return options.nodes >= 3 && options.pre_vote && options.check_quorum;
+    }
     static std::string describe(const Node& node);
     static void cover(const SimCluster<RaftProtocol>& sim, Coverage& coverage);
 };

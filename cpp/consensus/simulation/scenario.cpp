@@ -229,8 +229,38 @@ void Scenario<P>::liveness() {
         require(numbers(node) == numbers(1), "every replica has applied the same commands in the same order");
     }
     for (const Client& client : clients_) check_client(client);
+    if (P::keeps_its_leader(plan_.options)) discipline();
     const std::string broken = history_.check();
     require(broken.empty(), "what clients saw is linearizable: " + broken);
+}
+
+// In a healthy cluster nobody takes the lead from a leader that has a majority, and one without it does not lead for
+// long.
+template <class P>
+void Scenario<P>::discipline() {
+    phase_ = "discipline";
+    const NodeId leads = sim_->leader();
+    const std::uint64_t epoch = sim_->epoch();
+    const std::int64_t timeout_ns = plan_.options.election_ticks * plan_.options.tick_ns;
+    const auto cut_off = [&](NodeId node, bool is_cut) {
+        for (NodeId other = 1; other <= sim_->size(); ++other)
+            if (other != node) sim_->cut(node, other, is_cut), sim_->cut(other, node, is_cut);
+    };
+    const NodeId follower = leads % static_cast<NodeId>(sim_->size()) + 1;
+    cut_off(follower, true);
+    sim_->run_for(6 * timeout_ns);
+    cut_off(follower, false);
+    sim_->run_for(6 * timeout_ns);
+    require(sim_->leader() == leads && sim_->epoch() == epoch,
+            "a node that was cut off comes back without deposing the leader: node " + std::to_string(follower));
+    cut_off(leads, true);
+    sim_->run_for(6 * timeout_ns);
+    require(!P::leads(*sim_->node(leads)), "a leader without a quorum steps down: node " + std::to_string(leads));
+    // split votes may take some rounds, with delays of a good part of a time-out
+    for (int round = 0; round < 50 && sim_->leader() == kNoNode; ++round) sim_->run_for(timeout_ns);
+    require(sim_->leader() != kNoNode, "the others elect a leader when theirs is cut off");
+    cut_off(leads, false);
+    require(sim_->settle(20'000'000'000), "a healthy cluster settles after a leader was cut off");
 }
 
 template <class P>

@@ -76,7 +76,9 @@ class ClientHistory {
 // start(), safety() (everything goes wrong, nothing may be broken), liveness() (all is mended: the cluster must elect,
 // catch up and answer), in this order, or run(). Any of them throws ScenarioFailure or base::InvariantError. Of its
 // traits beyond SimCluster's it asks P::kName, P::draw_options (the protocol's own options), P::disturb (its own
-// faults, beside those all protocols have), P::describe (a node in words) and P::cover (its own rows).
+// faults, beside those all protocols have), P::keeps_its_leader (a stable one, at
+// three nodes and more, with these options: then that is checked at the end), P::describe (a node in words) and
+// P::cover (its own rows).
 template <class P>
 class Scenario {
   public:
@@ -107,6 +109,7 @@ class Scenario {
         std::uint64_t sequence = 1;
     };
     void mend();
+    void discipline();
     void act(const Action& action);
     void submit(const Action& action);
     void count_leaders();
