@@ -51,6 +51,12 @@ void register_simulation(py::module_& module) {
             return as_dict(without_lock([&] { return consensus::simulate_script(protocol, script); }));
         },
         py::arg("protocol"), py::arg("script"));
+    area.def(
+        "trace_of_seed",
+        [](const std::string& protocol, std::uint64_t seed, std::int64_t seconds) {
+            return without_lock([&] { return consensus::trace_of_seed(protocol, seed, seconds); });
+        },
+        py::arg("protocol"), py::arg("seed"), py::arg("seconds"));
     area.def("script_of_seed", &consensus::script_of_seed, py::arg("protocol"), py::arg("seed"), py::arg("seconds"));
 }
 

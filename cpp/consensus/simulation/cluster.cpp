@@ -11,14 +11,15 @@
 namespace fastmas::consensus {
 
 template <class P>
-SimCluster<P>::SimCluster(SimOptions options, MachineFactory factory)
+SimCluster<P>::SimCluster(SimOptions options, MachineFactory factory, Watcher watcher)
     : options_(options),
       factory_(std::move(factory)),
       voters_(options.nodes),
       network_(options.nodes, options.network, options.seed),
       divergence_(options.nodes),
       checker_(options.nodes),
-      random_(base::derive_seed(options.seed, "faults")) {
+      random_(base::derive_seed(options.seed, "faults")),
+      watcher_(std::move(watcher)) {
     std::iota(voters_.begin(), voters_.end(), NodeId{1});
     // The first election happens before start_ns, so that it delays nothing that is measured from there.
     now_ns_ = options_.start_ns - options_.timeout_ns;
@@ -62,6 +63,7 @@ void SimCluster<P>::boot(NodeId node, bool is_restart) {
         at.applier->restore(snapshot.index, snapshot.state);
         if (options_.check_invariants) checker_.on_restore(*at.node, snapshot, at.applier->commands());
     }
+    tell(Moment::started, *at.node);
 }
 
 template <class P>
@@ -275,6 +277,7 @@ void SimCluster<P>::deliver() {
     Member& at = members_[message->to - 1];
     if (!at.node) return;
     const NodeId node = message->to;
+    tell(Moment::receives, *at.node, message);
     at.node->step(*message);
     if (deliveries_to_crash_ > 0 && --deliveries_to_crash_ == 0 && leader() != kNoNode) {
         // between a step and the duties it asks for: nothing of what the leader just learnt gets out
@@ -309,6 +312,7 @@ bool SimCluster<P>::crash_here(NodeId node) {
 template <class P>
 void SimCluster<P>::process(NodeId node) {
     Member& at = members_[node - 1];
+    if (at.node) tell(Moment::changed, *at.node);
     while (at.node && at.node->has_ready())
         if (!process_ready(at, node)) return;
     if (!at.node) return;
@@ -325,18 +329,21 @@ bool SimCluster<P>::process_ready(Member& at, NodeId node) {
     if (ready.must_sync) {
         if (P::replaces(at.disk, ready)) ++counters_.truncations;
         at.disk.persist(ready);
+        tell(Moment::stored, *at.node);
         if (options_.check_invariants) checker_.on_persist(*at.node, ready);
         if (crash_here(node)) return false;
     }
     for (const Message& message : ready.messages) {
         if (options_.check_invariants) checker_.on_send(*at.node, message, at.disk);
         if (options_.trace) trace_.push_back(P::trace(message, now_ns_));
+        tell(Moment::sends, *at.node, &message);
         network_.send(message, now_ns_);
         if (crash_here(node)) return false;
     }
     apply(at, node, ready);
     if (!at.node) return false;
     at.node->advance();
+    tell(Moment::changed, *at.node);
     return true;
 }
 

@@ -66,7 +66,12 @@ class SimCluster {
     using Proposal = typename P::Proposal;
     using MachineFactory = std::function<std::unique_ptr<StateMachine>(NodeId)>;
 
-    SimCluster(SimOptions options, MachineFactory factory);
+    // Sees every node begin, before each message it is given, after each call, when its state is on disk, and each
+    // message it sends.
+    enum class Moment : std::uint8_t { started, receives, changed, stored, sends };
+    using Watcher = std::function<void(Moment, const Node&, const Message*)>;
+
+    SimCluster(SimOptions options, MachineFactory factory, Watcher watcher = {});
 
     // Hands the commands to the leader, in order and as one burst, retries them through whoever leads until a majority
     // of replicas has applied each with the same result, then lets the cluster fall quiet. `at_ns` moves the clock
@@ -159,6 +164,9 @@ class SimCluster {
     void apply(Member& at, NodeId node, const Ready& ready);
     void on_effect(NodeId node, const Entry& entry, const Applied& applied);
     void on_broken(NodeId node, std::uint64_t index, const Payload& reason);
+    void tell(Moment moment, const Node& node, const Message* message = nullptr) {
+        if (watcher_) watcher_(moment, node, message);
+    }
     void maybe_compact(Member& at);
     std::int64_t next_tick_ns() const noexcept;
     void jump_to(std::int64_t at_ns) noexcept;
@@ -194,6 +202,7 @@ class SimCluster {
     ClusterCounters counters_;
     std::vector<TraceEvent> trace_;
     Observer observer_;
+    Watcher watcher_;
 };
 
 template <class P>

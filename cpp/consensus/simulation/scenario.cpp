@@ -110,8 +110,9 @@ Scenario<P>::Scenario(Plan plan) : plan_(std::move(plan)) {
 }
 
 template <class P>
-void Scenario<P>::start() {
-    sim_ = std::make_unique<SimCluster<P>>(plan_.options, [](NodeId) { return std::make_unique<Recorder>(); });
+void Scenario<P>::start(typename SimCluster<P>::Watcher watcher) {
+    sim_ = std::make_unique<SimCluster<P>>(
+        plan_.options, [](NodeId) { return std::make_unique<Recorder>(); }, std::move(watcher));
     sim_->observe([this](NodeId, const Session& session, const Applied& applied) {
         for (Client& client : clients_)
             if (client.id == session.client) client.sequence = std::max(client.sequence, session.sequence + 1);

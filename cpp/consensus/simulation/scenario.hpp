@@ -88,7 +88,7 @@ class Scenario {
     explicit Scenario(Plan plan);
     static Plan draw(std::uint64_t seed, std::int64_t seconds);
 
-    void start();
+    void start(typename SimCluster<P>::Watcher watcher = {});
     void safety();
     void liveness();
     void run() { start(), safety(), liveness(); }

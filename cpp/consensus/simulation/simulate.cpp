@@ -2,6 +2,7 @@
 
 #include "base/errors.hpp"
 #include "consensus/raft/protocol.hpp"
+#include "consensus/raft/trace.hpp"
 
 namespace fastmas::consensus {
 namespace {
@@ -50,6 +51,32 @@ SeedOutcome simulate_script(std::string_view protocol, std::string_view script) 
 
 std::string script_of_seed(std::string_view protocol, std::uint64_t seed, std::int64_t seconds) {
     return with_protocol(protocol, [&]<class P>(P) { return to_text(Scenario<P>::draw(seed, seconds), P::kName); });
+}
+
+std::string trace_of_seed(std::string_view protocol, std::uint64_t seed, std::int64_t seconds) {
+    using P = raft::RaftProtocol;
+    if (protocol != P::kName)
+        throw base::ConfigError("traces are of 'raft', which has a public specification to hold them against, got '" +
+                                std::string(protocol) + "'");
+    using Moment = SimCluster<P>::Moment;
+    raft::TraceLog trace;
+    Scenario<P> scenario(seed, seconds);
+    scenario.start([&](Moment moment, const raft::RaftNode& node, const raft::Message* message) {
+        switch (moment) {
+            case Moment::started:
+                return trace.started(node);
+            case Moment::receives:
+                return trace.receives(node, *message);
+            case Moment::changed:
+                return trace.changed(node);
+            case Moment::stored:
+                return trace.stored(node);
+            case Moment::sends:
+                return trace.sends(node, *message);
+        }
+    });
+    scenario.safety();
+    return trace.text();
 }
 
 }  // namespace fastmas::consensus

@@ -27,5 +27,7 @@ SeedOutcome simulate_seed(std::string_view protocol, std::uint64_t seed, std::in
 SeedOutcome simulate_script(std::string_view protocol, std::string_view script);
 // What a seed would do, as a script.
 std::string script_of_seed(std::string_view protocol, std::uint64_t seed, std::int64_t seconds);
+// What the nodes of a seed did, an event a line: raft/trace.hpp. Raft only.
+std::string trace_of_seed(std::string_view protocol, std::uint64_t seed, std::int64_t seconds);
 
 }  // namespace fastmas::consensus

@@ -176,6 +176,11 @@ def _add_simulate(commands: Any) -> None:
     command.add_argument("--script", type=Path, metavar="FILE", help="run a script instead of seeds")
     command.add_argument("--show-script", action="store_true", help="print what --first would do, as a script")
     command.add_argument(
+        "--show-trace",
+        action="store_true",
+        help="print what Raft's nodes do in --first, as JSON lines for a model checker",
+    )
+    command.add_argument(
         "--out", type=Path, metavar="DIR", default=Path("fastmas-simulate"),
         help="where the script of a failing seed goes (default ./fastmas-simulate)",
     )  # fmt: skip

@@ -18,7 +18,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from fastmas.errors import ConfigError
-from fastmas.testing.simulation import script_of_seed, simulate_script, simulate_seed, simulated_protocols
+from fastmas.testing.simulation import (
+    script_of_seed,
+    simulate_script,
+    simulate_seed,
+    simulated_protocols,
+    trace_of_seed,
+)
 
 if TYPE_CHECKING:
     from fastmas.testing.simulation import Outcome
@@ -103,6 +109,9 @@ def simulate(options: argparse.Namespace) -> int:
         raise ConfigError(f"--protocol must be one of {', '.join(known)}, got {options.protocol}; choose one of them")
     if options.show_script:
         sys.stdout.write(script_of_seed(options.protocol, options.first, options.seconds))
+        return 0
+    if options.show_trace:
+        sys.stdout.write(trace_of_seed(options.protocol, options.first, options.seconds))
         return 0
     if options.script is not None:
         return _run_script(options)

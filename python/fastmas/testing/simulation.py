@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastmas._core.simulation import script_of_seed, simulate_script, simulate_seed, simulated_protocols
+from fastmas._core.simulation import (
+    script_of_seed,
+    simulate_script,
+    simulate_seed,
+    simulated_protocols,
+    trace_of_seed,
+)
 from fastmas.testing.linearizability import Operation
 
 if TYPE_CHECKING:
     from fastmas._core.simulation import Outcome as Outcome
 
-__all__ = ["client_history", "script_of_seed", "simulate_script", "simulate_seed", "simulated_protocols"]
+__all__ = [
+    "client_history",
+    "script_of_seed",
+    "simulate_script",
+    "simulate_seed",
+    "simulated_protocols",
+    "trace_of_seed",
+]
 
 
 def client_history(outcome: Outcome) -> list[Operation]:
