@@ -2,7 +2,7 @@
 
 #include "base/errors.hpp"
 #include "bindings.hpp"
-#include "consensus/raft/protocol.hpp"
+#include "consensus_cluster.hpp"
 #include "consensus_objects.hpp"
 
 namespace fastmas::bindings {
@@ -12,7 +12,6 @@ using consensus::Burst;
 using consensus::BurstStatus;
 using consensus::NodeId;
 using consensus::Payload;
-using SimCluster = consensus::SimCluster<consensus::raft::RaftProtocol>;
 using consensus::SimOptions;
 
 [[noreturn]] void raise(const char* name, const std::string& text) {
@@ -24,9 +23,10 @@ using consensus::SimOptions;
 // it under its feet.
 class ClusterCore {
   public:
-    ClusterCore(const SimOptions& options, py::object factory)
-        : factory_(std::move(factory)),
-          sim_(options, [this](NodeId node) { return std::make_unique<PythonMachine>(factory_(), node); }) {}
+    ClusterCore(const SimOptions& options, py::object factory, const std::string& protocol)
+        : factory_(std::move(factory)), sim_(make_cluster(protocol, options, [this](NodeId node) {
+              return std::make_unique<PythonMachine>(factory_(), node);
+          })) {}
 
     template <class Body>
     auto enter(Body body) {
@@ -38,7 +38,7 @@ class ClusterCore {
             bool& flag;
             ~Leave() { flag = false; }
         } leave{busy_};
-        return body(sim_);
+        return body(*sim_);
     }
 
     // Bytes of each reply, or the exception of a rejected one.
@@ -68,19 +68,19 @@ class ClusterCore {
     }
 
     py::object machine(NodeId node) {
-        auto* machine = static_cast<PythonMachine*>(sim_.machine(node));
+        auto* machine = static_cast<PythonMachine*>(sim_->machine(node));
         if (machine == nullptr)
             throw base::ConfigError("node " + std::to_string(node) +
                                     " is down and has no state machine; restart it first");
         return machine->object();
     }
 
-    const SimCluster& sim() const noexcept { return sim_; }
+    const AnyCluster& sim() const noexcept { return *sim_; }
     std::int64_t last_burst_ns() const noexcept { return last_burst_ns_; }
 
   private:
     Burst run(std::vector<Payload> commands, std::optional<std::int64_t> at_ns) {
-        Burst burst = enter([&](SimCluster& sim) { return sim.propose(std::move(commands), at_ns); });
+        Burst burst = enter([&](AnyCluster& sim) { return sim.propose(std::move(commands), at_ns); });
         switch (burst.status) {
             case BurstStatus::committed:
                 break;
@@ -98,12 +98,12 @@ class ClusterCore {
     py::object factory_;
     bool busy_ = false;
     std::int64_t last_burst_ns_ = 0;
-    SimCluster sim_;
+    std::unique_ptr<AnyCluster> sim_;
 };
 
 py::dict stats(const ClusterCore& core) {
-    const SimCluster& sim = core.sim();
-    const auto& network = sim.network().counters();
+    const AnyCluster& sim = core.sim();
+    const auto& network = sim.network();
     const auto& counters = sim.counters();
     py::dict out;
     out["messages"] = network.sent;
@@ -122,7 +122,7 @@ py::dict stats(const ClusterCore& core) {
     out["snapshots_taken"] = counters.snapshots_taken;
     out["snapshots_installed"] = counters.snapshots_installed;
     out["truncations"] = counters.truncations;
-    out["checks"] = sim.invariants().checks();
+    out["checks"] = sim.checks();
     return out;
 }
 
@@ -174,38 +174,39 @@ void register_cluster(py::module_& area) {
             });
 
     py::class_<ClusterCore>(area, "ClusterCore", "The simulated cluster behind fastmas.consensus.Cluster.")
-        .def(py::init<const SimOptions&, py::object>(), py::arg("options"), py::arg("factory"))
+        .def(py::init<const SimOptions&, py::object, const std::string&>(), py::arg("options"), py::arg("factory"),
+             py::arg("protocol") = "raft")
         .def("propose", &ClusterCore::propose, py::arg("command"), py::arg("at_ns") = py::none())
         .def("propose_many", &ClusterCore::propose_many, py::arg("commands"), py::arg("at_ns") = py::none())
         .def(
             "settle",
             [](ClusterCore& c, std::int64_t limit_ns) {
-                return c.enter([&](SimCluster& s) { return s.settle(limit_ns); });
+                return c.enter([&](AnyCluster& s) { return s.settle(limit_ns); });
             },
             py::arg("limit_ns"))
         .def(
-            "run_for", [](ClusterCore& c, std::int64_t ns) { c.enter([&](SimCluster& s) { s.run_for(ns); }); },
+            "run_for", [](ClusterCore& c, std::int64_t ns) { c.enter([&](AnyCluster& s) { s.run_for(ns); }); },
             py::arg("duration_ns"))
         .def(
-            "crash", [](ClusterCore& c, NodeId node) { c.enter([&](SimCluster& s) { s.crash(node); }); },
+            "crash", [](ClusterCore& c, NodeId node) { c.enter([&](AnyCluster& s) { s.crash(node); }); },
             py::arg("node"))
         .def(
-            "restart", [](ClusterCore& c, NodeId node) { c.enter([&](SimCluster& s) { s.restart(node); }); },
+            "restart", [](ClusterCore& c, NodeId node) { c.enter([&](AnyCluster& s) { s.restart(node); }); },
             py::arg("node"))
         .def(
             "cut",
-            [](ClusterCore& c, NodeId from, NodeId to) { c.enter([&](SimCluster& s) { s.cut(from, to, true); }); },
+            [](ClusterCore& c, NodeId from, NodeId to) { c.enter([&](AnyCluster& s) { s.cut(from, to, true); }); },
             py::arg("source"), py::arg("target"))
-        .def("heal", [](ClusterCore& c) { c.enter([&](SimCluster& s) { s.heal(); }); })
+        .def("heal", [](ClusterCore& c) { c.enter([&](AnyCluster& s) { s.heal(); }); })
         .def("crash_leader_during_next",
-             [](ClusterCore& c) { c.enter([&](SimCluster& s) { s.crash_leader_during_next(); }); })
+             [](ClusterCore& c) { c.enter([&](AnyCluster& s) { s.crash_leader_during_next(); }); })
         .def("machine", &ClusterCore::machine, py::arg("node"))
         .def(
             "applied", [](const ClusterCore& c, NodeId node) { return c.sim().applied(node); }, py::arg("node"))
         .def(
             "is_up", [](const ClusterCore& c, NodeId node) { return c.sim().is_up(node); }, py::arg("node"))
         .def_property_readonly("leader", [](const ClusterCore& c) { return c.sim().leader(); })
-        .def_property_readonly("term", [](const ClusterCore& c) { return c.sim().epoch(); })
+        .def_property_readonly("epoch", [](const ClusterCore& c) { return c.sim().epoch(); })
         .def_property_readonly("now_ns", [](const ClusterCore& c) { return c.sim().now_ns(); })
         .def_property_readonly("last_burst_ns", &ClusterCore::last_burst_ns)
         .def_property_readonly("is_quiet", [](const ClusterCore& c) { return c.sim().is_quiet(); })

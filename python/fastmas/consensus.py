@@ -146,7 +146,7 @@ class Cluster:
         options.timeout_ns = timeout_ns
         options.snapshot_every = snapshot_every or 0
         options.trace = trace
-        self._core = ClusterCore(options, factory)
+        self._core = ClusterCore(options, factory, protocol)
         self._nodes = tuple(range(1, nodes + 1))
         self.protocol = protocol
 
@@ -212,7 +212,7 @@ class Cluster:
     @property
     def term(self) -> int:
         """The latest term any node has stored."""
-        return self._core.term
+        return self._core.epoch
 
     @property
     def now_ns(self) -> int:
