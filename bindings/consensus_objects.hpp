@@ -40,6 +40,7 @@ consensus::Payload encode_rejection(const py::error_already_set& error);
 py::object decode_rejection(const consensus::Payload& payload);
 
 void register_raft_node(py::module_& area);
+void register_agree(py::module_& area);
 
 py::bytes to_bytes(const consensus::Payload& payload);
 

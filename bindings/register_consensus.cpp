@@ -223,6 +223,7 @@ void register_consensus(py::module_& module) {
     area.attr("Entry") = py::reinterpret_borrow<py::object>(reinterpret_cast<PyObject*>(entry_type()));
     register_cluster(area);
     register_raft_node(area);
+    register_agree(area);
 }
 
 }  // namespace fastmas::bindings

@@ -8,16 +8,27 @@ and the crashes do. See docs/consensus.md for what is guaranteed and what is not
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmas._core.consensus import ClusterCore, Entry, LogEntry, RaftNode, Ready, SimOptions, Snapshot
+from fastmas.agreement import Agreement, Step, checked_proposals, synod
 from fastmas.errors import ConfigError, FastmasError, InvariantError, NoQuorumError
 
-__all__ = ["Agreement", "Cluster", "Entry", "LogEntry", "RaftNode", "Ready", "Snapshot", "StateMachine", "agree"]
+__all__ = [
+    "Agreement",
+    "Cluster",
+    "Entry",
+    "LogEntry",
+    "RaftNode",
+    "Ready",
+    "Snapshot",
+    "StateMachine",
+    "Step",
+    "agree",
+]
 
 _MAX_NS = 2**62
 _BURST = 4096
@@ -310,32 +321,6 @@ class Cluster:
         return self._core.trace
 
 
-@dataclass(frozen=True, slots=True)
-class Agreement:
-    """What agents agreed on.
-
-    Attributes
-    ----------
-    theta : ndarray
-        Bit for bit one of the proposals; read-only.
-    proposer : str
-        Whose it was.
-    trace : tuple
-        The messages it took, as in `Cluster.trace`.
-
-    Examples
-    --------
-    >>> from fastmas.consensus import agree
-    >>> agreement = agree({"risk": [0.5, 1.0], "strategy": [0.4, 1.0]}, seed=7)
-    >>> agreement.proposer in ("risk", "strategy"), agreement.theta.shape
-    (True, (2,))
-    """
-
-    theta: NDArray[Any]
-    proposer: str
-    trace: tuple[tuple[int, str, int, int, int, int, int, bool], ...]
-
-
 class _First:
     """Keeps the first proposal and answers every one with it."""
 
@@ -348,58 +333,95 @@ class _First:
         return self.chosen
 
 
+# What Raft's messages are in the words of the four phases: elections prepare, appends request, notices decide.
+_RAFT_PHASES = {"append_reply": "response", "snapshot": "request"}
+
+
+def _agree_by_log(arrays: Mapping[str, NDArray[Any]], seed: int, loss: float) -> Agreement:
+    """Have every agent's vector proposed to a log of their own; the first to be committed is everybody's."""
+    names = list(arrays)
+    cluster = Cluster(_First, nodes=len(names), seed=seed, loss=loss, trace=True)
+    # whose proposal reaches the leader first is a matter of the network, hence of the seed
+    order = np.random.Generator(np.random.PCG64(seed & (2**64 - 1))).permutation(len(names))
+    commands = [bytes([k]) + arrays[names[k]].tobytes() for k in order]
+    replies = set(cluster.propose_many(commands))
+    chosen = {cluster.machine(node).chosen for node in cluster.nodes}
+    if len(replies | chosen) != 1:
+        raise InvariantError(f"agents disagree after consensus: {len(replies | chosen)} vectors; report seed={seed}")
+    raw = replies.pop()
+    first = arrays[names[0]]
+    steps = []
+    for time_ns, kind, source, target, _, _, entries, _ in cluster.trace:
+        phase = "prepare" if "vote" in kind else "request" if entries else _RAFT_PHASES.get(kind, "decide")
+        steps.append(Step(phase, kind, names[source - 1], names[target - 1], None, time_ns))
+    return Agreement(
+        theta=np.frombuffer(raw, dtype=first.dtype, offset=1).reshape(first.shape),
+        proposer=names[raw[0]],
+        ballot=None,
+        messages=cluster.stats["messages"],
+        rounds=cluster.stats["elections"],
+        trace=tuple(steps),
+    )
+
+
 def agree(
-    proposals: Mapping[str, ArrayLike], protocol: str = "raft", seed: int = 0, tolerance: float | None = None
+    proposals: Mapping[str, ArrayLike],
+    protocol: str = "paxos",
+    seed: int = 0,
+    tolerance: float | None = None,
+    *,
+    loss: float = 0.0,
+    duplication: float = 0.0,
+    reordering: float = 0.0,
+    crashes: int = 0,
 ) -> Agreement:
     """Fix one parameter vector for all agents: theta_1 = ... = theta_N, bit for bit one of the proposals.
 
-    Each agent is a node; each proposes its vector; the first to be committed is everybody's.
+    Each agent is a node of a simulated network that proposes its vector; one is chosen, and every agent learns the
+    same one, or the call raises.
 
     Parameters
     ----------
     proposals : mapping of agent name to array_like
         All of one shape and dtype, without NaN.
-    protocol : {"raft"}
-        As for `Cluster`.
+    protocol : {"paxos", "raft"}
+        "paxos" is the single-decree synod; "raft" commits all proposals to a log and takes the first.
     seed : int, default 0
-        Decides whose message is fastest.
+        Decides whose message is fastest, which are lost, and who crashes.
     tolerance : float, optional
         Refuse proposals that lie further apart than this in any component.
+    loss, duplication, reordering : float, default 0.0
+        Shares of messages that get lost, that arrive twice, and that may overtake others; each below 1. Raft takes
+        loss only.
+    crashes : int, default 0
+        So many proposers die in the middle of asking for acceptances, and come back later; at most a minority. Paxos
+        only.
+
+    Raises
+    ------
+    ConfigError
+        The proposals cannot be agreed on, or lie too far apart.
+    NoQuorumError
+        So many messages are lost that there is no agreement within 60 s of virtual time.
 
     Examples
     --------
     >>> agree({"risk": [0.2, 0.8], "strategy": [0.25, 0.75]}, seed=7).theta.shape
     (2,)
+    >>> agreement = agree({"a": [1.0], "b": [2.0], "c": [3.0]}, seed=1, loss=0.2, crashes=1)
+    >>> agreement.theta.item() in (1.0, 2.0, 3.0), agreement.rounds > 1
+    (True, True)
     """
-    _check_protocol(protocol)
-    if not proposals:
-        raise ConfigError("agree needs at least one proposal, got none; pass {agent name: vector}")
-    names = sorted(proposals)
-    arrays = {name: np.ascontiguousarray(proposals[name]) for name in names}
-    first = arrays[names[0]]
-    for name, array in arrays.items():
-        if array.dtype.kind not in "fiu":
-            raise ConfigError(f"proposals must be numbers, got dtype {array.dtype} from {name!r}; pass float64 vectors")
-        if array.shape != first.shape or array.dtype != first.dtype:
-            raise ConfigError(
-                f"proposals must agree in shape and dtype, got {first.shape} {first.dtype} from {names[0]!r} "
-                f"and {array.shape} {array.dtype} from {name!r}"
-            )
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            raise ConfigError(f"proposals must not contain NaN, got one from {name!r}; check the agent's iteration")
-    if tolerance is not None:
-        stack = np.stack([array.astype(np.float64) for array in arrays.values()])
-        apart = float(np.max(stack.max(axis=0) - stack.min(axis=0))) if stack.size else 0.0
-        if not apart <= tolerance:
-            raise ConfigError(f"proposals may lie {tolerance} apart, got {apart}; iterate further or raise tolerance")
-    cluster = Cluster(_First, nodes=len(names), seed=seed, trace=True)
-    # whose proposal reaches the leader first is a matter of the network, hence of the seed
-    order = np.random.Generator(np.random.PCG64(seed & (2**64 - 1))).permutation(len(names))
-    commands = [f"{names[k]}\0".encode() + arrays[names[k]].tobytes() for k in order]
-    replies = set(cluster.propose_many(commands))
-    chosen = {cluster.machine(node).chosen for node in cluster.nodes}
-    if len(replies | chosen) != 1:
-        raise InvariantError(f"agents disagree after consensus: {len(replies | chosen)} vectors; report seed={seed}")
-    proposer, _, raw = replies.pop().partition(b"\0")
-    theta = np.frombuffer(raw, dtype=first.dtype).reshape(first.shape)
-    return Agreement(theta=theta, proposer=proposer.decode(), trace=tuple(cluster.trace))
+    if protocol not in ("paxos", "raft"):
+        if protocol == "bft":
+            raise ConfigError("protocol='bft' is not built yet; use 'paxos'")
+        raise ConfigError(f"protocol must be 'paxos', 'raft' or 'bft', got {protocol!r}; use 'paxos'")
+    arrays = checked_proposals(proposals, tolerance)
+    if crashes < 0:
+        raise ConfigError(f"crashes must be at least 0, got {crashes}; leave it out for none")
+    shares = (_share_ppm("duplication", duplication), _share_ppm("reordering", reordering))
+    if protocol == "raft":
+        if any(shares) or crashes:
+            raise ConfigError("protocol='raft' takes loss only; use protocol='paxos', or a Cluster")
+        return _agree_by_log(arrays, seed, loss)
+    return synod(arrays, seed, _share_ppm("loss", loss), *shares, crashes)

@@ -128,7 +128,6 @@ def test_the_dead_answer_nothing():
         ({"a": [1.0], "b": [float("nan")]}, {}, r"must not contain NaN, got one from 'b'; check the agent's iteration"),
         ({"a": ["x"]}, {}, r"proposals must be numbers, got dtype <U1 from 'a'; pass float64 vectors"),
         ({"a": [1.0], "b": [2.0]}, {"tolerance": 0.5}, r"may lie 0\.5 apart, got 1\.0; iterate further or raise"),
-        ({"a": [1.0]}, {"protocol": "paxos"}, r"protocol='paxos' is not built yet; use 'raft'"),
     ],
 )
 def test_agree_refuses_what_cannot_be_agreed_on(proposals, arguments, text):

@@ -165,3 +165,12 @@ class RaftNode(metaclass=_pybind11_type):
     def last_index(self) -> int: ...
     @property
     def dropped(self) -> int: ...
+
+def agree(
+    values: Sequence[bytes],
+    seed: int,
+    loss_ppm: int = 0,
+    duplicate_ppm: int = 0,
+    reorder_ppm: int = 0,
+    crashes: int = 0,
+) -> Any: ...

@@ -1,0 +1,53 @@
+// Ballots and the quorums that make them safe.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+
+#include "base/errors.hpp"
+#include "consensus/quorum.hpp"
+#include "consensus/types.hpp"
+
+namespace fastmas::consensus::paxos {
+
+// Totally ordered, and no two nodes share one: "different proposals have different numbers" (Paxos Made Simple §2.2,
+// §2.5). A node never uses one twice, because it stores what it tried before it says so.
+struct Ballot {
+    std::uint64_t number = 0;  // 0 = none, below every ballot
+    NodeId node = kNoNode;     // who leads it
+
+    friend auto operator<=>(const Ballot&, const Ballot&) = default;
+    explicit operator bool() const noexcept { return number != 0; }
+};
+
+// A number above it is refused as hostile: elections never get there.
+inline constexpr std::uint64_t kMaxBallotNumber = std::uint64_t{1} << 56;
+
+inline std::string to_string(const Ballot& ballot) {
+    return std::to_string(ballot.number) + "." + std::to_string(ballot.node);
+}
+
+// How many acceptors must promise, and how many must accept. Any two of them share an acceptor when their sizes sum to
+// more than all (Howard, Malkhi, Spiegelman 2016: Flexible Paxos); neither needs to be a majority.
+struct Quorums {
+    std::size_t prepare = 0;  // 0 = a majority
+    std::size_t accept = 0;   // 0 = a majority
+};
+
+// Majorities put in; throws base::ConfigError unless the two intersect.
+inline Quorums checked(Quorums quorums, std::size_t nodes) {
+    if (quorums.prepare == 0) quorums.prepare = quorum_size(nodes);
+    if (quorums.accept == 0) quorums.accept = quorum_size(nodes);
+    const std::string given = std::to_string(quorums.prepare) + " and " + std::to_string(quorums.accept) + " of " +
+                              std::to_string(nodes) + " nodes";
+    if (quorums.prepare > nodes || quorums.accept > nodes)
+        throw base::ConfigError("a quorum is 1 to all of the nodes, got " + given + "; leave it out for a majority");
+    if (quorums.prepare + quorums.accept <= nodes)
+        throw base::ConfigError("every prepare quorum must share a node with every accept quorum, got " + given +
+                                "; try " + std::to_string(nodes + 1 - quorums.accept) + " and " +
+                                std::to_string(quorums.accept));
+    return quorums;
+}
+
+}  // namespace fastmas::consensus::paxos
