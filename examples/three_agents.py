@@ -38,6 +38,6 @@ for name, theta in point.parameters.items():
 
 theta = np.concatenate([point.parameters[name] for name in ("perception", "reasoning", "decision")])
 agreement = fm.agree(
-    {"perception": theta, "reasoning": theta + 1e-12, "decision": theta - 1e-12}, protocol="raft", seed=7
+    {"perception": theta, "reasoning": theta + 1e-12, "decision": theta - 1e-12}, protocol="paxos", seed=7
 )
 print(f"agreed: theta of {agreement.proposer!r}, the same {agreement.theta.nbytes} bytes for all three agents")
