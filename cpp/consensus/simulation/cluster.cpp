@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/errors.hpp"
+#include "consensus/paxos/protocol.hpp"
 #include "consensus/quorum.hpp"
 #include "consensus/raft/protocol.hpp"
 
@@ -389,5 +390,6 @@ void SimCluster<P>::check_logs() const {
 }
 
 template class SimCluster<raft::RaftProtocol>;
+template class SimCluster<paxos::PaxosProtocol>;
 
 }  // namespace fastmas::consensus

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/errors.hpp"
+#include "consensus/paxos/protocol.hpp"
 #include "consensus/quorum.hpp"
 #include "consensus/raft/protocol.hpp"
 #include "consensus/simulation/cluster.hpp"
@@ -195,5 +196,6 @@ std::string SimCluster<P>::no_quorum_text(std::size_t commands) const {
 }
 
 template class SimCluster<raft::RaftProtocol>;
+template class SimCluster<paxos::PaxosProtocol>;
 
 }  // namespace fastmas::consensus

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <set>
 
+#include "consensus/paxos/protocol.hpp"
 #include "consensus/raft/protocol.hpp"
 #include "consensus/simulation/hash_set.hpp"
 
@@ -379,6 +380,8 @@ Plan shrink(Plan plan, const std::string& failure, std::size_t attempts) {
 }
 
 template class Scenario<raft::RaftProtocol>;
+template class Scenario<paxos::PaxosProtocol>;
 template Plan shrink<raft::RaftProtocol>(Plan, const std::string&, std::size_t);
+template Plan shrink<paxos::PaxosProtocol>(Plan, const std::string&, std::size_t);
 
 }  // namespace fastmas::consensus

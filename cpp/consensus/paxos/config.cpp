@@ -1,0 +1,47 @@
+#include "consensus/paxos/config.hpp"
+
+#include <algorithm>
+#include <string>
+
+#include "base/errors.hpp"
+
+namespace fastmas::consensus::paxos {
+namespace {
+
+void at_least_one(const char* name, std::size_t value) {
+    if (value == 0)
+        throw base::ConfigError(std::string(name) + " must be at least 1, got 0; leave it out for the default");
+}
+
+}  // namespace
+
+void validate(PaxosConfig& config) {
+    if (config.nodes.empty() || config.nodes.size() > kMaxNodes)
+        throw base::ConfigError("a cluster has 1 to " + std::to_string(kMaxNodes) + " nodes, got " +
+                                std::to_string(config.nodes.size()) + "; 3 or 5 is usual");
+    std::vector<NodeId> sorted = config.nodes;
+    std::sort(sorted.begin(), sorted.end());
+    if (sorted.front() == kNoNode) throw base::ConfigError("node ids start at 1, got 0; number the nodes 1 to n");
+    const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
+    if (twice != sorted.end())
+        throw base::ConfigError("node ids must differ, got " + std::to_string(*twice) +
+                                " twice; number the nodes 1 to n");
+    if (!std::binary_search(sorted.begin(), sorted.end(), config.id))
+        throw base::ConfigError("a node must be one of the cluster's, got id " + std::to_string(config.id) +
+                                "; add it to the nodes");
+    config.quorums = checked(config.quorums, config.nodes.size());
+    at_least_one("heartbeat_ticks", config.heartbeat_ticks);
+    at_least_one("max_message_entries", config.max_message_entries);
+    at_least_one("max_message_bytes", config.max_message_bytes);
+    at_least_one("max_inflight_entries", config.max_inflight_entries);
+    at_least_one("max_open_slots", config.max_open_slots);
+    if (config.election_ticks <= config.heartbeat_ticks)
+        throw base::ConfigError(
+            "election_ticks must exceed heartbeat_ticks (" + std::to_string(config.heartbeat_ticks) + "), got " +
+            std::to_string(config.election_ticks) + "; try " + std::to_string(5 * config.heartbeat_ticks));
+    if (config.max_command_bytes > Payload::kMaxBytes)
+        throw base::ConfigError("max_command_bytes must be below 4 GiB, got " +
+                                std::to_string(config.max_command_bytes) + "; try 16777216");
+}
+
+}  // namespace fastmas::consensus::paxos

@@ -1,0 +1,36 @@
+// What a Multi-Paxos node is told when it is built.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "consensus/paxos/types.hpp"
+
+namespace fastmas::consensus::paxos {
+
+struct PaxosConfig {
+    NodeId id = kNoNode;
+    std::vector<NodeId> nodes;  // all of the cluster, this one among them
+    Quorums quorums;            // of promises and of acceptances; majorities unless said otherwise
+    std::uint64_t seed = 0;     // of the cluster; each node derives its own stream from it and its id
+
+    // Ticks without word from a leader before a node tries to lead; the actual wait is drawn from [n, 2n), and doubled
+    // for every attempt that failed, up to 4 times it: duelling proposers get out of one another's way.
+    std::uint32_t election_ticks = 10;
+    std::uint32_t heartbeat_ticks = 2;
+    bool ask_first = true;     // ask whether a prepare quorum would promise before a ballot is begun
+    bool check_quorum = true;  // a leader that hears from no accept quorum stops leading; nodes in contact with a
+                               // leader promise nothing to others
+
+    std::size_t max_message_entries = 1024;
+    std::size_t max_message_bytes = 1U << 20;      // one larger entry still goes alone
+    std::size_t max_inflight_entries = 16 * 1024;  // sent to a node beyond what it is known to have committed
+    std::size_t max_open_slots = 1U << 20;  // proposed and not committed; an acceptor takes no slot beyond, either
+    std::size_t max_command_bytes = 16U << 20;
+};
+
+// Throws base::ConfigError that names the rule, the value and the cure. Puts majorities in for quorums left out.
+void validate(PaxosConfig& config);
+
+}  // namespace fastmas::consensus::paxos

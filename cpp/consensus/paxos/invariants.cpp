@@ -1,0 +1,194 @@
+#include "consensus/paxos/invariants.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "base/errors.hpp"
+
+namespace fastmas::consensus::paxos {
+namespace {
+
+std::string at(Index index) {
+    return "slot " + std::to_string(index);
+}
+
+std::uint64_t value_of(const Entry& entry) {
+    const std::uint64_t head[] = {entry.session.client, entry.session.sequence, static_cast<std::uint64_t>(entry.kind)};
+    return hash_bytes(entry.command.bytes(), hash_bytes(std::as_bytes(std::span(head)), 1));
+}
+
+constexpr const char* kAgreement = "agreement: at most one value is chosen in a slot";
+constexpr const char* kAdoption =
+    "adoption: whoever proposes in a higher ballot than one in which a value is chosen proposes that value (PMS 2.2, "
+    "P2b)";
+constexpr const char* kDurable = "nothing leaves before what it says is durable";
+
+}  // namespace
+
+void InvariantChecker::fail(const PaxosNode& node, const char* invariant, const std::string& detail) {
+    throw base::InvariantError(std::string(invariant) + ": broken by node " + std::to_string(node.id()) +
+                               " with promise " + paxos::to_string(node.promised()) + ", " + detail);
+}
+
+InvariantChecker::Slot& InvariantChecker::slot(Index index) {
+    if (slots_.size() < index) slots_.resize(index);
+    return slots_[index - 1];
+}
+
+void InvariantChecker::on_vote(const PaxosNode& node, const Entry& entry) {
+    Slot& at_slot = slot(entry.index);
+    const std::uint64_t value = value_of(entry);
+    if (at_slot.chosen) {
+        if (entry.ballot >= at_slot.chosen && value != at_slot.value) fail(node, kAdoption, at(entry.index));
+        return;
+    }
+    auto vote = std::find_if(at_slot.votes.begin(), at_slot.votes.end(),
+                             [&](const Vote& one) { return one.ballot == entry.ballot; });
+    if (vote == at_slot.votes.end()) {
+        at_slot.votes.push_back({entry.ballot, value, 0});
+        vote = at_slot.votes.end() - 1;
+    }
+    if (vote->value != value)
+        fail(node, "a ballot has one value for a slot", at(entry.index) + " in " + paxos::to_string(entry.ballot));
+    vote->who |= std::uint64_t{1} << node.id();
+    if (static_cast<std::size_t>(std::popcount(vote->who)) < node.config().quorums.accept) return;
+    at_slot.chosen = vote->ballot;
+    at_slot.value = vote->value;
+    // what was accepted in higher ballots before must be the same already
+    for (const Vote& other : at_slot.votes)
+        if (other.ballot > at_slot.chosen && other.value != value) fail(node, kAdoption, at(entry.index));
+    at_slot.votes.clear();
+}
+
+void InvariantChecker::on_persist(const PaxosNode& node, const Ready& ready) {
+    Seen& seen = seen_[node.id()];
+    if (ready.snapshot != nullptr) {
+        const Index last = ready.snapshot->index;
+        if (last > slots_.size() || !slots_[last - 1].chosen)
+            fail(node, "snapshots stand for chosen slots only", at(last));
+    }
+    for (const Entry& entry : ready.entries) {
+        if (!entry.ballot) continue;
+        if (entry.ballot < seen.promised && entry.index > seen.commit && entry.index > node.commit_index())
+            fail(node, "an acceptor accepts nothing below its promise (PMS 2.2, phase 2b)",
+                 at(entry.index) + " in " + paxos::to_string(entry.ballot));
+        if (entry.index > node.snapshot().index) on_vote(node, entry);
+    }
+    if (ready.hard_state == nullptr) return;
+    if (ready.hard_state->promised < seen.promised)
+        fail(node, "a promise never falls", "from " + paxos::to_string(seen.promised));
+    seen.promised = ready.hard_state->promised;
+}
+
+void InvariantChecker::check_proposal(const PaxosNode& node, const Entry& entry, const Ballot& ballot) {
+    if (entry.index > slots_.size()) return;
+    Slot& at_slot = slots_[entry.index - 1];
+    if (!at_slot.chosen || ballot <= at_slot.chosen) return;
+    if (value_of(entry) != at_slot.value) fail(node, kAdoption, at(entry.index));
+    kept_ += !std::exchange(at_slot.was_kept, true);
+}
+
+void InvariantChecker::on_send(const PaxosNode& node, const Message& message, const SimDisk& disk) {
+    ++checks_;
+    const Ballot& promised = disk.hard_state().promised;
+    switch (message.type) {
+        case MessageType::prepare:
+        case MessageType::accept:
+            if (message.ballot > promised) fail(node, kDurable, "its own ballot " + paxos::to_string(message.ballot));
+            for (const Entry& entry : message.entries) check_proposal(node, entry, message.ballot);
+            break;
+        case MessageType::promise:
+            if (message.ballot > promised) fail(node, kDurable, "the promise of " + paxos::to_string(message.ballot));
+            break;
+        case MessageType::accepted:
+            if (message.last > message.index && message.ballot > promised)
+                fail(node, kDurable, "the promise of " + paxos::to_string(message.ballot));
+            for (Index index = std::max(message.index, node.commit_index()) + 1; index <= message.last; ++index)
+                if (!disk.log().holds(index) || disk.log().at(index).ballot < message.ballot)
+                    fail(node, kDurable, "what it accepted in " + at(index));
+            break;
+        default:
+            break;
+    }
+}
+
+void InvariantChecker::on_apply(const PaxosNode& node, const Entry& entry, const Applied& applied) {
+    Seen& seen = seen_[node.id()];
+    if (entry.index != seen.applied + 1 || entry.index > node.commit_index())
+        fail(node, "what is chosen is applied in the order of the slots, each once", at(entry.index));
+    seen.applied = entry.index;
+    Slot& at_slot = slot(entry.index);
+    if (!at_slot.chosen || value_of(entry) != at_slot.value) fail(node, kAgreement, at(entry.index));
+    if (entry.time_ns < seen.time_ns) fail(node, "time never falls along the log", at(entry.index));
+    seen.time_ns = entry.time_ns;
+    if (std::exchange(at_slot.is_applied, true) && at_slot.time_ns != entry.time_ns)
+        fail(node, "the log's time is the same on every node", at(entry.index));
+    at_slot.time_ns = entry.time_ns;
+    const std::string broken = history_.on_apply(node.id(), entry.index, entry.session, applied);
+    if (!broken.empty()) fail(node, AppliedHistory::kInvariant, broken);
+}
+
+void InvariantChecker::on_restore(const PaxosNode& node, const Snapshot& snapshot, std::uint64_t commands) {
+    Seen& seen = seen_[node.id()];
+    if (snapshot.index < seen.applied)
+        fail(node, "a snapshot never moves a state machine backwards", at(snapshot.index));
+    if (slots_[snapshot.index - 1].is_applied && slots_[snapshot.index - 1].time_ns != snapshot.time_ns)
+        fail(node, "the log's time is the same on every node", at(snapshot.index));
+    seen.applied = snapshot.index;
+    seen.time_ns = snapshot.time_ns;
+    history_.on_restore(node.id(), commands);
+}
+
+void InvariantChecker::on_restart(const PaxosNode& node) {
+    Seen& seen = seen_[node.id()];
+    if (node.promised() < seen.promised)
+        fail(node, "a restarted node remembers its promise", paxos::to_string(seen.promised));
+    seen = {node.promised(), false, {}, node.commit_index(), 0, INT64_MIN};
+    history_.on_restore(node.id(), 0);
+}
+
+void InvariantChecker::after_step(const PaxosNode& node, const std::vector<const SimDisk*>& disks) {
+    ++checks_;
+    Seen& seen = seen_[node.id()];
+    if (node.promised() < seen.promised) fail(node, "a promise never falls", "from " + paxos::to_string(seen.promised));
+    if (node.promised() != disks[node.id() - 1]->hard_state().promised)
+        fail(node, "what is promised is stored", paxos::to_string(node.promised()));
+    if (node.commit_index() < seen.commit)
+        fail(node, "a commit index never falls", "from " + std::to_string(seen.commit));
+    if (node.applied_index() > node.commit_index())
+        fail(node, "nothing is applied before it is committed", at(node.applied_index()));
+    for (Index index = seen.commit + 1; index <= node.commit_index(); ++index) {
+        if (index > slots_.size() || !slots_[index - 1].chosen)
+            fail(node, "what is committed was accepted by an accept quorum of disks in one ballot", at(index));
+        if (node.log().holds(index) && value_of(node.log().at(index)) != slots_[index - 1].value)
+            fail(node, kAgreement, at(index));
+    }
+    const bool leads = node.role() == Role::leader;
+    if (leads) {
+        if (node.ballot().node != node.id() || node.ballot() != node.promised())
+            fail(node, "a leader leads a ballot of its own, which it promised", paxos::to_string(node.ballot()));
+        const std::uint64_t name = node.ballot().number * (kMaxNodes + 1) + node.ballot().node;
+        if ((!seen.led || seen.ballot != node.ballot()) && !led_.emplace(name, node.id()).second)
+            fail(node, "a ballot is led once, by one node (PMS 2.5)", paxos::to_string(node.ballot()));
+    }
+    seen.promised = node.promised();
+    seen.led = leads;
+    seen.ballot = node.ballot();
+    seen.commit = node.commit_index();
+}
+
+void InvariantChecker::check_log(const PaxosNode& node, const SimDisk& disk) const {
+    const Log &log = node.log(), &stored = disk.log();
+    if (log.last_index() != stored.last_index())
+        fail(node, "log and disk hold the same", at(std::max(log.last_index(), stored.last_index())));
+    for (Index index = std::max(log.first_index(), stored.first_index()); index <= log.last_index(); ++index) {
+        if (log.holds(index) != stored.holds(index)) fail(node, "log and disk hold the same", at(index));
+        if (!log.holds(index)) continue;
+        if (log.at(index).ballot != stored.at(index).ballot || !same_value(log.at(index), stored.at(index)))
+            fail(node, "log and disk hold the same", at(index));
+        if (index <= node.commit_index() && value_of(log.at(index)) != slots_[index - 1].value)
+            fail(node, kAgreement, at(index));
+    }
+}
+
+}  // namespace fastmas::consensus::paxos

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "consensus/paxos/disk.hpp"
+#include "consensus/paxos/node.hpp"
+#include "consensus/simulation/applied_history.hpp"
+
+namespace fastmas::consensus::paxos {
+
+// Watches a simulated cluster from outside, with a memory of its own (what every disk accepted in which ballot, hence
+// what is chosen whether anybody knows it or not), and compares each step with the one before. A check that fails
+// throws base::InvariantError, which begins with the invariant's sentence. O(1) a step plus O(1) an entry.
+class InvariantChecker {
+  public:
+    explicit InvariantChecker(std::size_t nodes) : seen_(nodes + 1), history_(nodes) {}
+
+    // The node stored this Ready's snapshot, entries and hard state.
+    void on_persist(const PaxosNode& node, const Ready& ready);
+    // The node is about to hand this message to the network.
+    void on_send(const PaxosNode& node, const Message& message, const SimDisk& disk);
+    // The node's state machine got this entry.
+    void on_apply(const PaxosNode& node, const Entry& entry, const Applied& applied);
+    // The node's state machine was replaced by a snapshot that stands for this many commands.
+    void on_restore(const PaxosNode& node, const Snapshot& snapshot, std::uint64_t commands);
+    // The node came back with what its disk held.
+    void on_restart(const PaxosNode& node);
+    // The node handled an event and did its duties; disks[i] is that of node i + 1.
+    void after_step(const PaxosNode& node, const std::vector<const SimDisk*>& disks);
+    // The node's log and disk, slot by slot, against each other and against what is chosen. O(entries).
+    void check_log(const PaxosNode& node, const SimDisk& disk) const;
+
+    std::uint64_t checks() const noexcept { return checks_; }
+    std::uint64_t commands() const noexcept { return history_.commands(); }
+    std::size_t ballots_led() const noexcept { return led_.size(); }
+    // Slots that were chosen in one ballot, and later proposed again in higher ones: adoption had something to keep.
+    std::uint64_t kept() const noexcept { return kept_; }
+
+  private:
+    struct Vote {
+        Ballot ballot;
+        std::uint64_t value = 0;
+        std::uint64_t who = 0;  // one bit a node
+    };
+    struct Slot {
+        std::vector<Vote> votes;  // by ballot; only the chosen one once there is one
+        Ballot chosen;            // the lowest known ballot in which an accept quorum accepted
+        std::uint64_t value = 0;
+        std::int64_t time_ns = 0;  // the log's, once somebody applied it
+        bool is_applied = false;
+        bool was_kept = false;
+    };
+    struct Seen {
+        Ballot promised;
+        bool led = false;
+        Ballot ballot;
+        Index commit = 0;
+        Index applied = 0;
+        std::int64_t time_ns = INT64_MIN;
+    };
+    [[noreturn]] static void fail(const PaxosNode& node, const char* invariant, const std::string& detail);
+    Slot& slot(Index index);
+    void on_vote(const PaxosNode& node, const Entry& entry);
+    void check_proposal(const PaxosNode& node, const Entry& entry, const Ballot& ballot);
+
+    std::vector<Seen> seen_;  // by node id
+    std::vector<Slot> slots_;
+    std::unordered_map<std::uint64_t, NodeId> led_;  // ballots that were led
+    AppliedHistory history_;
+    std::uint64_t checks_ = 0;
+    std::uint64_t kept_ = 0;
+};
+
+}  // namespace fastmas::consensus::paxos

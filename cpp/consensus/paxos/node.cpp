@@ -1,0 +1,263 @@
+// PaxosNode: construction, dispatch, ready and advance. Elections and replication have files of their own.
+#include "consensus/paxos/node.hpp"
+
+#include <algorithm>
+
+#include "base/errors.hpp"
+
+namespace fastmas::consensus::paxos {
+
+const char* to_string(Role role) noexcept {
+    switch (role) {
+        case Role::follower:
+            return "follower";
+        case Role::asking:
+            return "asking";
+        case Role::preparing:
+            return "preparing";
+        case Role::leader:
+            return "leader";
+    }
+    return "unknown";
+}
+
+PaxosNode::PaxosNode(PaxosConfig config, PersistentState stored)
+    : config_((validate(config), std::move(config))),
+      random_(base::derive_seed(config_.seed, "paxos/" + std::to_string(config_.id))),
+      hard_(stored.hard_state),
+      heard_(hard_.promised.number),
+      log_(stored.snapshot, stored.entries),
+      snapshot_(std::move(stored.snapshot)),
+      commit_(snapshot_.index),
+      applied_(snapshot_.index),
+      time_ns_(snapshot_.time_ns) {
+    for (const Entry& entry : stored.entries)
+        if (entry.ballot > hard_.promised)
+            throw base::ConfigError("the stored promise must be at least the ballot of every stored entry (" +
+                                    paxos::to_string(entry.ballot) + "), got " + paxos::to_string(hard_.promised) +
+                                    "; restore the store from a healthy copy");
+    for (const NodeId node : config_.nodes)
+        if (node != config_.id) peers_.push_back({.id = node});
+    draw_timer();
+}
+
+void PaxosNode::enter() {
+    if (!poisoned_.empty()) throw base::InvariantError(poisoned_);
+    if (ready_out_)
+        throw base::ConfigError(
+            "node " + std::to_string(config_.id) +
+            " waits for advance(): do what ready() asked for, then call advance() before anything else");
+}
+
+void PaxosNode::poison(const std::string& text) {
+    poisoned_ = "node " + std::to_string(config_.id) + " broke an invariant and stopped: " + text;
+    throw base::InvariantError(poisoned_);
+}
+
+void PaxosNode::tick() {
+    enter();
+    if (role_ == Role::leader) {
+        if (++quorum_elapsed_ >= config_.election_ticks) {
+            quorum_elapsed_ = 0;
+            if (config_.check_quorum) check_quorum();
+            if (role_ != Role::leader) return;
+        }
+        if (++heartbeat_elapsed_ >= config_.heartbeat_ticks) {
+            heartbeat_elapsed_ = 0;
+            heartbeat();
+        }
+        return;
+    }
+    // contact_elapsed_ saturates: a node may tick on alone for years
+    if (contact_elapsed_ < config_.election_ticks) ++contact_elapsed_;
+    if (++election_elapsed_ >= election_timeout_) {
+        try_to_lead();
+    } else if (role_ == Role::preparing && ++heartbeat_elapsed_ >= config_.heartbeat_ticks) {
+        heartbeat_elapsed_ = 0;
+        // to those that have promised, too: it tells them that somebody is about to lead
+        for (const Progress& peer : peers_) send_prepare(peer);
+    }
+}
+
+bool PaxosNode::entries_acceptable(const Message& message) const noexcept {
+    Index before = message.index;
+    for (const Entry& entry : message.entries) {
+        if (!entry.ballot || entry.ballot > message.ballot) return false;
+        if (message.type == MessageType::accept && (entry.index != before + 1 || entry.ballot != message.ballot))
+            return false;
+        if (entry.index <= before) return false;
+        before = entry.index;
+    }
+    return message.type == MessageType::accept || before <= message.last;
+}
+
+bool PaxosNode::acceptable(const Message& message) const noexcept {
+    const auto is_node = [this](NodeId id) {
+        return std::find(config_.nodes.begin(), config_.nodes.end(), id) != config_.nodes.end();
+    };
+    if (message.to != config_.id || message.from == config_.id || !is_node(message.from)) return false;
+    if (!message.ballot || message.ballot.number > kMaxBallotNumber || message.other.number > kMaxBallotNumber)
+        return false;
+    if (std::max({message.index, message.last, message.commit, message.snapshot.index}) > kMaxBallotNumber)
+        return false;
+    switch (message.type) {
+        case MessageType::ask:
+        case MessageType::prepare:
+            return message.ballot.node == message.from;
+        case MessageType::accept:
+            return message.ballot.node == message.from && entries_acceptable(message);
+        case MessageType::answer:
+        case MessageType::refuse:
+            return message.ballot.node == config_.id;
+        case MessageType::promise:
+        case MessageType::accepted:
+            return message.ballot.node == config_.id && message.last >= message.index && entries_acceptable(message);
+        case MessageType::snapshot:
+            return (!message.flag || message.ballot.node == message.from) && message.snapshot.index != 0 &&
+                   message.snapshot.nodes == config_.nodes;
+    }
+    return false;
+}
+
+void PaxosNode::step(const Message& message) {
+    enter();
+    if (!acceptable(message)) {
+        ++counters_.dropped;
+        return;
+    }
+    heard_ = std::max(heard_, message.other.number);
+    // an asked-about ballot is no ballot yet
+    if (message.type != MessageType::ask) heard_ = std::max(heard_, message.ballot.number);
+    switch (message.type) {
+        case MessageType::ask:
+            handle_ask(message);
+            break;
+        case MessageType::answer:
+            handle_answer(message);
+            break;
+        case MessageType::prepare:
+            handle_prepare(message);
+            break;
+        case MessageType::promise:
+            handle_promise(message);
+            break;
+        case MessageType::accept:
+            handle_accept(message);
+            break;
+        case MessageType::accepted:
+            handle_accepted(message);
+            break;
+        case MessageType::refuse:
+            handle_refuse(message);
+            break;
+        case MessageType::snapshot:
+            handle_snapshot(message);
+            break;
+    }
+}
+
+Proposal PaxosNode::propose(Payload command, const Session& session, std::int64_t now_ns) {
+    enter();
+    if (role_ != Role::leader) return {ProposeStatus::not_leader, ballot_, 0};
+    if (command.size() > config_.max_command_bytes) return {ProposeStatus::too_large, ballot_, 0};
+    const Index last = votes_first_ + (votes_.size() - votes_dead_) - 1;
+    if (last - commit_ >= config_.max_open_slots) return {ProposeStatus::full, ballot_, 0};
+    stamp_ns_ = std::max(stamp_ns_, now_ns);
+    put({ballot_, last + 1, stamp_ns_, session, EntryKind::command, std::move(command)});
+    votes_.push_back(0);
+    return {ProposeStatus::appended, ballot_, last + 1};
+}
+
+bool PaxosNode::has_ready() const noexcept {
+    return outbox_size_ != 0 || hard_changed_ || snapshot_pending_ || dirty_first_ != 0 || commit_ > applied_;
+}
+
+const Ready& PaxosNode::ready() {
+    enter();
+    // proposals wait for it, so that a burst leaves in few messages
+    if (role_ == Role::leader) broadcast();
+    ready_.snapshot = snapshot_pending_ ? &snapshot_ : nullptr;
+    ready_.entries = dirty_first_ == 0 ? std::span<const Entry>() : log_.slice(dirty_first_, dirty_last_);
+    ready_.hard_state = hard_changed_ ? &hard_ : nullptr;
+    ready_.must_sync = snapshot_pending_ || hard_changed_ || !ready_.entries.empty();
+    ready_.messages = {outbox_.data(), outbox_size_};
+    ready_.committed = log_.slice(applied_ + 1, commit_);
+    ready_out_ = true;
+    return ready_;
+}
+
+void PaxosNode::advance() {
+    if (!poisoned_.empty()) throw base::InvariantError(poisoned_);
+    if (!ready_out_)
+        throw base::ConfigError("node " + std::to_string(config_.id) +
+                                " has no ready() to advance past; call ready() first");
+    ready_out_ = false;
+    snapshot_pending_ = hard_changed_ = false;
+    outbox_size_ = 0;
+    dirty_first_ = dirty_last_ = 0;
+    if (!ready_.committed.empty()) applied_ = ready_.committed.back().index;
+    const std::span<const Entry> stored = ready_.entries;
+    const Index first = stored.empty() ? 1 : stored.front().index, last = stored.empty() ? 0 : stored.back().index;
+    ready_ = Ready();
+    // what its own acceptor answers counts as far as its own disk holds it
+    if (role_ == Role::leader && last >= first) {
+        bool is_new = false;
+        count_votes(place(config_.id), first, last, is_new);
+        advance_commit();
+    }
+    if (std::exchange(own_promise_, false) && role_ == Role::preparing) count_promise(config_.id);
+}
+
+void PaxosNode::compact(Index index, Payload state) {
+    enter();
+    if (index > applied_ || index <= snapshot_.index)
+        throw base::ConfigError("compact takes an applied index above the last snapshot's, got " +
+                                std::to_string(index) + " with " + std::to_string(applied_) +
+                                " applied and the snapshot at " + std::to_string(snapshot_.index) +
+                                "; snapshot what was applied");
+    snapshot_ = {index, log_.at(index).time_ns, config_.nodes, std::move(state)};
+    log_.compact(index);
+    if (dirty_first_ != 0 && dirty_first_ <= index) dirty_first_ = dirty_last_ > index ? index + 1 : 0;
+}
+
+void PaxosNode::set_promised(const Ballot& ballot) {
+    if (ballot < hard_.promised)
+        poison("the promise would fall from " + paxos::to_string(hard_.promised) + " to " + paxos::to_string(ballot));
+    if (ballot == hard_.promised) return;
+    hard_.promised = ballot;
+    hard_changed_ = true;
+}
+
+void PaxosNode::put(Entry entry) {
+    const Index index = entry.index;
+    log_.put(std::move(entry));
+    dirty_first_ = dirty_first_ == 0 ? index : std::min(dirty_first_, index);
+    dirty_last_ = std::max(dirty_last_, index);
+}
+
+std::size_t PaxosNode::place(NodeId id) const noexcept {
+    return static_cast<std::size_t>(std::find(config_.nodes.begin(), config_.nodes.end(), id) - config_.nodes.begin());
+}
+
+Progress* PaxosNode::find(NodeId id) noexcept {
+    for (Progress& peer : peers_)
+        if (peer.id == id) return &peer;
+    return nullptr;
+}
+
+Message& PaxosNode::send(MessageType type, NodeId to, const Ballot& ballot) {
+    if (outbox_size_ == outbox_.size()) outbox_.emplace_back();
+    Message& message = outbox_[outbox_size_++];
+    message.type = type;
+    message.flag = false;
+    message.from = config_.id;
+    message.to = to;
+    message.ballot = ballot;
+    message.other = {};
+    message.index = message.last = message.commit = 0;
+    message.entries.clear();
+    message.snapshot = Snapshot();
+    return message;
+}
+
+}  // namespace fastmas::consensus::paxos

@@ -1,0 +1,182 @@
+// Multi-Paxos (Lamport, Paxos Made Simple 2001, "PMS", §3; The Part-Time Parliament 1998, §3) as a state machine
+// without I/O: one synod a slot, one ballot and one phase 1 for all of them as long as a leader lasts.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/prng.hpp"
+#include "consensus/paxos/config.hpp"
+#include "consensus/paxos/log.hpp"
+#include "consensus/paxos/message.hpp"
+#include "consensus/paxos/ready.hpp"
+#include "consensus/paxos/types.hpp"
+
+namespace fastmas::consensus::paxos {
+
+enum class Role : std::uint8_t {
+    follower,   // accepts
+    asking,     // asks whether a prepare quorum would promise
+    preparing,  // phase 1
+    leader,     // phase 2, slot after slot
+};
+const char* to_string(Role role) noexcept;
+
+struct Proposal {
+    ProposeStatus status = ProposeStatus::not_leader;
+    Ballot ballot;
+    Index index = 0;
+};
+
+// What a node that leads, or is about to, knows of another.
+struct Progress {
+    NodeId id = kNoNode;
+    Index covered = 0;         // preparing: it has told what it accepted up to here
+    Index commit = 0;          // as it last said; falls when it restarts
+    Index next = 1;            // the first slot not sent to it in this ballot
+    Index commit_sent = 0;     // the highest commit index it was told
+    Index snapshot_index = 0;  // of the snapshot under way to it; 0 = none
+    std::uint32_t snapshot_ticks = 0;
+    std::uint32_t silent = 0;  // heartbeats since it was last heard
+    bool active = false;       // heard from since the last quorum check
+    bool moved = false;        // told something new since the last heartbeat
+    bool rewound = false;      // what it missed is being sent again since the last heartbeat
+};
+
+// One participant: proposer, acceptor and learner in one. The caller owns time (tick), the network (step,
+// Ready::messages), the disk (Ready::entries, hard_state, snapshot) and the state machine (Ready::committed); ready.hpp
+// numbers its duties.
+// Not thread-safe. Deterministic: the same calls give the same answers. No call blocks. Wrong messages are dropped and
+// counted. A broken invariant poisons the node: the call that finds it and every later one throw base::InvariantError.
+class PaxosNode {
+  public:
+    struct Counters {
+        std::uint64_t elections = 0;  // ballots this node began
+        std::uint64_t leaderships = 0;
+        std::uint64_t adopted = 0;  // open slots it took over from earlier ballots
+        std::uint64_t gaps = 0;     // slots it filled with a no-op
+        std::uint64_t rewinds = 0;  // times it sent again what another node missed
+        std::uint64_t dropped = 0;  // messages that no correct node sends
+    };
+
+    // Throws base::ConfigError for a config or a stored state that cannot work.
+    explicit PaxosNode(PaxosConfig config, PersistentState stored = {});
+
+    // One unit of the consensus clock has passed.
+    void tick();
+    void step(const Message& message);
+    // `now_ns` stamps the entry, unless an earlier stamp is ahead of it already.
+    Proposal propose(Payload command, const Session& session, std::int64_t now_ns);
+
+    bool has_ready() const noexcept;
+    const Ready& ready();
+    // All duties of the last ready() are done.
+    void advance();
+    // The caller holds a durable snapshot of all slots up to `index`, which is applied already; the log forgets them.
+    void compact(Index index, Payload state);
+
+    NodeId id() const noexcept { return config_.id; }
+    Role role() const noexcept { return role_; }
+    const Ballot& promised() const noexcept { return hard_.promised; }
+    const Ballot& ballot() const noexcept { return ballot_; }  // it leads, or prepares; else the last one it did
+    NodeId leader() const noexcept { return leader_; }         // kNoNode when unknown
+    Index commit_index() const noexcept { return commit_; }
+    Index applied_index() const noexcept { return applied_; }  // handed out in Ready::committed and advanced past
+    const Log& log() const noexcept { return log_; }
+    const Snapshot& snapshot() const noexcept { return snapshot_; }  // what the log no longer holds
+    const std::vector<Progress>& progress() const noexcept { return peers_; }
+    const Counters& counters() const noexcept { return counters_; }
+    const PaxosConfig& config() const noexcept { return config_; }
+    const std::string& poisoned() const noexcept { return poisoned_; }  // empty while the node is well
+
+  private:
+    friend struct ModelDigest;  // what the exhaustive checker takes for its state (paxos/model.cpp)
+
+    void enter();  // every public call that changes something begins here
+    [[noreturn]] void poison(const std::string& text);
+
+    // election.cpp
+    void follow(NodeId leader);
+    void try_to_lead();
+    void begin_ballot();
+    void become_leader();
+    void send_prepare(const Progress& peer);
+    void handle_ask(const Message& message);
+    void handle_answer(const Message& message);
+    void handle_prepare(const Message& message);
+    void handle_promise(const Message& message);
+    void handle_refuse(const Message& message);
+    void learn(const Entry& entry);
+    void count_promise(NodeId from);
+    bool bound_to_another(NodeId asker) const noexcept;
+    void draw_timer();
+    void check_quorum();
+
+    // replication.cpp
+    void handle_accept(const Message& message);
+    void handle_accepted(const Message& message);
+    void handle_snapshot(const Message& message);
+    void accept(const Entry& entry, const Ballot& ballot);
+    void send_accept(Progress& peer, bool with_entries);
+    void send_snapshot(const Progress& to, const Ballot& ballot);
+    void send_where_needed(Progress& peer);
+    void broadcast();
+    void heartbeat();
+    Index first_missing(const Progress& peer) const noexcept;
+    void count_votes(std::size_t voter, Index first, Index last, bool& is_new);
+    void advance_commit();
+    void set_commit(Index index);
+    void put(Entry entry);
+
+    bool acceptable(const Message& message) const noexcept;
+    bool entries_acceptable(const Message& message) const noexcept;
+    void set_promised(const Ballot& ballot);
+    std::size_t place(NodeId id) const noexcept;  // in config_.nodes
+    Progress* find(NodeId id) noexcept;
+    // A message to fill in; `entries` of a recycled one is empty but keeps its capacity.
+    Message& send(MessageType type, NodeId to, const Ballot& ballot);
+
+    PaxosConfig config_;
+    base::Prng random_;
+    Role role_ = Role::follower;
+    HardState hard_;
+    Ballot ballot_;
+    std::uint64_t heard_ = 0;  // the highest ballot number it heard of
+    NodeId leader_ = kNoNode;
+    Log log_;
+    Snapshot snapshot_;  // the latest; what it covers is not in the log
+    Index commit_ = 0;
+    Index applied_ = 0;
+    std::int64_t time_ns_ = 0;   // the log's time at commit_
+    std::int64_t stamp_ns_ = 0;  // leader: the highest stamp it gave or adopted
+
+    std::vector<Progress> peers_;       // the other nodes
+    std::uint64_t yes_ = 0;             // asking, preparing: one bit a node in config order
+    std::uint64_t no_ = 0;              // asking
+    std::vector<Entry> learned_;        // preparing: the highest accepted in each slot after commit_
+    Index learned_commit_ = 0;          // preparing: the highest commit index among those that promised
+    std::vector<std::uint64_t> votes_;  // leader: who has accepted, one word a slot from votes_first_ on
+    std::size_t votes_dead_ = 0;        // words at the front that are done with
+    Index votes_first_ = 1;
+    std::uint32_t failures_ = 0;  // attempts to lead since a leader was last heard
+    std::uint32_t election_elapsed_ = 0;
+    std::uint32_t contact_elapsed_ = 0;  // since a leader was last heard, or since the start
+    std::uint32_t heartbeat_elapsed_ = 0;
+    std::uint32_t quorum_elapsed_ = 0;
+    std::uint32_t election_timeout_ = 0;
+
+    std::vector<Message> outbox_;  // the first outbox_size_ wait to be sent; the rest are kept for their capacity
+    std::size_t outbox_size_ = 0;
+    Index dirty_first_ = 0;  // slots to be stored: from here, 0 = none,
+    Index dirty_last_ = 0;   // to here
+    bool hard_changed_ = false;
+    bool own_promise_ = false;  // counts once it is durable
+    bool snapshot_pending_ = false;
+    bool ready_out_ = false;
+    Ready ready_;
+    Counters counters_;
+    std::string poisoned_;
+};
+
+}  // namespace fastmas::consensus::paxos

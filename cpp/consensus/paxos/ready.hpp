@@ -1,0 +1,32 @@
+// What a node wants done, and in which order.
+#pragma once
+
+#include <span>
+
+#include "consensus/paxos/message.hpp"
+
+namespace fastmas::consensus::paxos {
+
+// The caller's duties, in this order:
+//   1. `snapshot` (when there is one) replaces the stored snapshot and every stored entry up to its index; entries
+//   after
+//      it stay: they were accepted, which must not be forgotten;
+//   2. `entries` are stored, each in its slot, where it replaces what was there and nothing else; holes (entries
+//   without
+//      a ballot) are skipped;
+//   3. `hard_state` (when there is one) is stored;
+//   4. when `must_sync`, 1-3 are made durable before anything of 5 leaves: an acceptor records its intended response in
+//      stable storage before it sends it (Paxos Made Simple §2.5);
+//   5. `messages` are sent, in any order, each at most once or more than once or not at all;
+//   6. the state machine is replaced by `snapshot`, then gets each entry of `committed`, in order, exactly once;
+//   7. PaxosNode::advance(). Until then the node takes no other call, and the spans stay valid.
+struct Ready {
+    const Snapshot* snapshot = nullptr;
+    std::span<const Entry> entries;
+    const HardState* hard_state = nullptr;
+    bool must_sync = false;
+    std::span<const Message> messages;
+    std::span<const Entry> committed;
+};
+
+}  // namespace fastmas::consensus::paxos
