@@ -1,6 +1,7 @@
 #include "consensus_cluster.hpp"
 
 #include "base/errors.hpp"
+#include "consensus/paxos/protocol.hpp"
 #include "consensus/raft/protocol.hpp"
 
 namespace fastmas::bindings {
@@ -48,7 +49,8 @@ class ClusterOf final : public AnyCluster {
 std::unique_ptr<AnyCluster> make_cluster(const std::string& protocol, const consensus::SimOptions& options,
                                          AnyCluster::MachineFactory factory) {
     if (protocol == "raft") return std::make_unique<ClusterOf<consensus::raft::RaftProtocol>>(options, factory);
-    throw base::ConfigError("protocol must be 'raft', got '" + protocol + "'; use 'raft'");
+    if (protocol == "paxos") return std::make_unique<ClusterOf<consensus::paxos::PaxosProtocol>>(options, factory);
+    throw base::ConfigError("protocol must be 'raft' or 'paxos', got '" + protocol + "'; use 'raft'");
 }
 
 }  // namespace fastmas::bindings

@@ -1,8 +1,8 @@
 """Agreement: a simulated cluster of replicas, and the consensus node without I/O that it is made of.
 
-A `Cluster` runs Raft nodes in one thread and in virtual time. Each node has a state machine of its own, built by the
-factory; a command that was proposed is applied by all of them, at the same place, exactly once, whatever the network
-and the crashes do. See docs/consensus.md for what is guaranteed and what is not there yet.
+A `Cluster` runs Raft or Multi-Paxos nodes in one thread and in virtual time. Each node has a state machine of its own,
+built by the factory; a command that was proposed is applied by all of them, at the same place, exactly once, whatever
+the network and the crashes do. See docs/consensus.md for what is guaranteed and what is not there yet.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class StateMachine(Protocol):
 
 
 def _check_protocol(protocol: str) -> None:
-    if protocol in ("paxos", "bft"):
+    if protocol == "bft":
         raise ConfigError(f"protocol={protocol!r} is not built yet; use 'raft'")
-    if protocol != "raft":
+    if protocol not in ("raft", "paxos"):
         raise ConfigError(f"protocol must be 'raft', 'paxos' or 'bft', got {protocol!r}; use 'raft'")
 
 
@@ -73,8 +73,8 @@ class Cluster:
         `factory() -> state machine`, called once a node and again when it restarts; see `StateMachine`.
     nodes : int, default 3
         Replicas, 1 to 63. 3 survive one crash, 5 survive two.
-    protocol : {"raft"}
-        "paxos" and "bft" are refused until they are built.
+    protocol : {"raft", "paxos"}
+        Same guarantees; docs/consensus.md says when to choose which. "bft" is refused until it is built.
     seed : int, default 0
         Of everything random: delays, losses, election time-outs, where a leader crashes.
     loss : float, default 0.0
@@ -222,7 +222,14 @@ class Cluster:
 
     @property
     def term(self) -> int:
-        """The latest term any node has stored."""
+        """The latest term any node has stored; Raft's word: see `epoch` for the other protocols."""
+        if self.protocol != "raft":
+            raise ConfigError(f"protocol={self.protocol!r} has no terms; use cluster.epoch")
+        return self._core.epoch
+
+    @property
+    def epoch(self) -> int:
+        """A number that is higher for each later leadership any node has stored: Raft's term, a ballot in Paxos."""
         return self._core.epoch
 
     @property
@@ -317,7 +324,7 @@ class Cluster:
 
     @property
     def trace(self) -> list[tuple[int, str, int, int, int, int, int, bool]]:
-        """With trace=True, every message sent: (time_ns, type, source, target, term, index, entries, refused)."""
+        """With trace=True, every message sent: (time_ns, type, source, target, epoch, index, entries, flag)."""
         return self._core.trace
 
 

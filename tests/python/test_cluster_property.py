@@ -1,5 +1,6 @@
 """Whatever happens to a cluster, its replicas end up equal and every acknowledged command took effect exactly once."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ ACTIONS = st.one_of(
 )
 
 
+@pytest.mark.parametrize("protocol", ["raft", "paxos"])
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(
     seed=st.integers(0, 2**64 - 1),
@@ -52,9 +54,10 @@ ACTIONS = st.one_of(
     snapshot_every=st.sampled_from([None, 3]),
     actions=st.lists(ACTIONS, max_size=25),
 )
-def test_replicas_agree_and_nothing_is_lost_or_doubled(seed, nodes, loss, snapshot_every, actions):
+def test_replicas_agree_and_nothing_is_lost_or_doubled(protocol, seed, nodes, loss, snapshot_every, actions):
     cluster = Cluster(
         Record,
+        protocol=protocol,
         nodes=nodes,
         seed=seed,
         loss=loss,

@@ -1,10 +1,12 @@
-"""fastmas.consensus.Cluster, one behaviour a test."""
+"""fastmas.consensus.Cluster, one behaviour a test, by every protocol."""
 
+import functools
 import pickle
 
 import pytest
 
-from fastmas.consensus import Cluster, Entry, agree
+from fastmas import consensus
+from fastmas.consensus import Entry, agree
 from fastmas.errors import (
     ConfigError,
     FastmasError,
@@ -13,6 +15,14 @@ from fastmas.errors import (
     NoQuorumError,
     ReplicaDivergedError,
 )
+
+Cluster = consensus.Cluster
+
+
+@pytest.fixture(autouse=True, params=["raft", "paxos"])
+def protocol(request, monkeypatch):
+    monkeypatch.setitem(globals(), "Cluster", functools.partial(consensus.Cluster, protocol=request.param))
+    return request.param
 
 
 class Limit:
@@ -52,7 +62,7 @@ def test_entries_count_from_one_without_gaps_whatever_the_elections_add():
     cluster.propose(b"1")
     cluster.crash(cluster.leader)
     cluster.propose(b"1")
-    assert cluster.term >= 2
+    assert cluster.epoch >= 2
     entries = cluster.machine(cluster.leader).entries
     assert [entry[0] for entry in entries] == [1, 2]
 
@@ -68,6 +78,15 @@ def test_time_is_stamped_by_the_leader_and_reaches_at_ns():
     assert times == sorted(times)
     assert times[2] == 631_152_000_000_000_000
     assert all(cluster.machine(node).entries == cluster.machine(1).entries for node in cluster.nodes)
+
+
+def test_a_term_is_rafts(protocol):
+    cluster = Cluster(Limit)
+    if protocol == "raft":
+        assert cluster.term == cluster.epoch >= 1
+        return
+    with pytest.raises(ConfigError, match=r"protocol='paxos' has no terms; use cluster\.epoch"):
+        _ = cluster.term
 
 
 def test_a_quiet_cluster_has_no_ticks():
