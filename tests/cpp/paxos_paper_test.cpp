@@ -1,0 +1,370 @@
+// Multi-Paxos, a sentence of the paper or a line of the contract a test. Quotations are from Lamport, Paxos Made Simple
+// (2001), §3 unless another is named.
+#include <set>
+
+#include "check.hpp"
+#include "paxos_rig.hpp"
+
+using namespace fastmas::testing;
+using fastmas::base::ConfigError;
+using fastmas::base::InvariantError;
+
+// "A newly chosen leader executes phase 1 for infinitely many instances of the consensus algorithm ... using a single
+// proposal number for all".
+TEST(one_prepare_is_for_all_slots_after_those_it_knows) {
+    Driven node(plain_config(1, 3));
+    const auto prepares = node.time_out();
+    CHECK_EQUAL(prepares.size(), 2U);
+    CHECK(prepares[0] == message_of(MessageType::prepare, 1, 2, {1, 1}));
+    CHECK(node.disk.hard_state().promised == (Ballot{1, 1}));
+}
+
+// "An acceptor responds with more than a simple OK only if it has already received a phase 2 message from some
+// proposer": with everything it accepted after the slot asked for, each with its own ballot, holes left out.
+TEST(a_promise_tells_what_was_accepted_in_each_slot) {
+    Driven node(plain_config(2, 3));
+    (void)node.step(accept_of(1, 2, {1, 1}, 0, {"a", "b"}));
+    (void)node.step(accept_of(3, 2, {2, 3}, 3, {"d"}));
+    CHECK_EQUAL(node.log(), "a/1.1 b/1.1 - d/2.3");
+    const auto reply = node.step(message_of(MessageType::prepare, 1, 2, {3, 1}, 1));
+    CHECK_EQUAL(reply.size(), 1U);
+    CHECK(reply[0] == promise_of(2, 1, {3, 1}, 1, {entry_of({1, 1}, 2, "b"), entry_of({2, 3}, 4, "d")}));
+    CHECK(node.disk.hard_state().promised == (Ballot{3, 1}));
+}
+
+// PITFALLS 26: the promise and what was accepted are in the same Ready as the reply, to be stored before it.
+TEST(promise_and_acceptance_are_stored_with_the_reply) {
+    PaxosNode node(plain_config(2, 3));
+    node.step(message_of(MessageType::prepare, 1, 2, {3, 1}));
+    const Ready* ready = &node.ready();
+    CHECK(ready->must_sync && ready->hard_state != nullptr && ready->hard_state->promised == (Ballot{3, 1}));
+    CHECK_EQUAL(ready->messages.size(), 1U);
+    node.advance();
+    node.step(accept_of(1, 2, {3, 1}, 0, {"a"}));
+    ready = &node.ready();
+    CHECK(ready->must_sync && ready->entries.size() == 1);
+    CHECK_EQUAL(ready->messages.size(), 1U);
+}
+
+TEST(an_accept_of_a_higher_ballot_is_a_promise_too) {
+    Driven node(plain_config(2, 3));
+    (void)node.step(accept_of(3, 2, {5, 3}, 0, {"a"}));
+    CHECK(node.disk.hard_state().promised == (Ballot{5, 3}));
+    const auto reply = node.step(message_of(MessageType::prepare, 1, 2, {4, 1}));
+    CHECK(reply[0].type == MessageType::refuse && reply[0].other == (Ballot{5, 3}));
+}
+
+// PITFALLS 27: per slot, the value of the highest ballot; neither the commonest nor its own, nor the longest log's.
+TEST(a_new_leader_adopts_by_slot_the_highest_ballot) {
+    Driven node(plain_config(1, 5));
+    (void)node.step(accept_of(2, 1, {1, 2}, 0, {"own1", "own2", "own3"}));
+    (void)node.time_out();
+    const Ballot ballot = node->ballot();
+    CHECK(ballot == (Ballot{2, 1}));
+    Driven late(plain_config(1, 5));
+    (void)late.step(accept_of(2, 1, {9, 2}, 0, {"own1", "own2", "own3"}));
+    (void)late.time_out();
+    const Ballot high = late->ballot();
+    CHECK(high == (Ballot{10, 1}));
+    (void)late.step(promise_of(3, 1, high, 0, {entry_of({4, 3}, 1, "low"), entry_of({4, 3}, 2, "low")}));
+    const auto accepts =
+        late.step(promise_of(4, 1, high, 0, {entry_of({4, 3}, 1, "low"), entry_of({9, 5}, 2, "high")}));
+    CHECK(late->role() == Role::leader);
+    CHECK_EQUAL(late.log(), "own1/10.1 high/10.1 own3/10.1");
+    CHECK(accepts.front().type == MessageType::accept && accepts.front().entries.size() == 3);
+}
+
+// "... the leader ... fills the gap ... by proposing, as commands 136 and 137, a special no-op command that leaves the
+// state unchanged" (PITFALLS 28).
+TEST(gaps_are_filled_with_no_ops) {
+    Driven node(plain_config(1, 3));
+    (void)node.time_out();
+    (void)node.step(promise_of(2, 1, node->ballot(), 0, {entry_of({0, 2}, 3, "c")}));
+    CHECK(node->role() == Role::preparing);  // an entry without a ballot is nothing that anybody accepted
+    CHECK_EQUAL(node->counters().dropped, 1U);
+    (void)node.step(promise_of(2, 1, node->ballot(), 0, {entry_of({1, 1}, 3, "c")}));
+    CHECK_EQUAL(node.log(), "noop/1.1 noop/1.1 c/1.1");
+    CHECK_EQUAL(node->counters().gaps, 2U);
+    (void)node.step(accepted_of(3, 1, node->ballot(), 0, 3));
+    CHECK_EQUAL(node.applied(), "noop noop c");
+}
+
+// PITFALLS 29.
+TEST(a_ballot_is_never_used_twice_across_restarts) {
+    PersistentState stored;
+    std::set<std::uint64_t> numbers;
+    for (int life = 0; life < 5; ++life) {
+        Driven node(plain_config(1, 3), stored);
+        (void)node.time_out();
+        CHECK(numbers.insert(node->ballot().number).second);
+        stored = node.disk.load();
+    }
+}
+
+// "... a value is chosen when ... accepted by a majority"; in one ballot, by acceptors that stored it, the own one
+// included once its disk has it.
+TEST(a_slot_commits_with_an_accept_quorum_of_disks) {
+    Driven node(plain_config(1, 5));
+    const Ballot ballot = node.lead();
+    node->propose(fastmas::base::Payload(std::string_view("a")), {}, 0);
+    (void)node.step(accepted_of(2, 1, ballot, 0, 1));
+    (void)node.step(accepted_of(2, 1, ballot, 0, 1));
+    CHECK_EQUAL(node->commit_index(), 0U);
+    (void)node.step(accepted_of(3, 1, {ballot.number - 1, 1}, 0, 1));
+    CHECK_EQUAL(node->commit_index(), 0U);
+    (void)node.step(accepted_of(3, 1, ballot, 0, 1));
+    CHECK_EQUAL(node->commit_index(), 1U);
+
+    PaxosNode bare(plain_config(1, 1));
+    for (int i = 0; i < 40 && bare.role() != Role::leader; ++i) {
+        bare.tick();
+        while (bare.has_ready()) (void)bare.ready(), bare.advance();
+    }
+    (void)bare.propose(fastmas::base::Payload(std::string_view("a")), {}, 0);
+    CHECK_EQUAL(bare.commit_index(), 0U);  // its own disk does not have it yet
+    (void)bare.ready();
+    bare.advance();
+    CHECK_EQUAL(bare.commit_index(), 1U);
+}
+
+// "... the server ... can be chosen in any order": acceptances of later slots count although an earlier one is missing.
+TEST(slots_are_accepted_in_any_order_and_applied_in_theirs) {
+    Driven node(plain_config(1, 3));
+    const Ballot ballot = node.lead();
+    for (const char* text : {"a", "b", "c"}) (void)node->propose(fastmas::base::Payload(std::string_view(text)), {}, 0);
+    (void)node.take();
+    (void)node.step(accepted_of(2, 1, ballot, 1, 3));
+    CHECK_EQUAL(node->commit_index(), 0U);
+    (void)node.step(accepted_of(3, 1, ballot, 0, 1));
+    CHECK_EQUAL(node->commit_index(), 3U);
+    CHECK_EQUAL(node.applied(), "a b c");
+
+    Driven acceptor(plain_config(2, 3));
+    auto reply = acceptor.step(accept_of(1, 2, {1, 1}, 2, {"c"}, 1));
+    CHECK(reply[0].flag && reply[0].index == 2 && reply[0].last == 3 && reply[0].commit == 0);
+    reply = acceptor.step(accept_of(1, 2, {1, 1}, 0, {"a", "b"}, 3));
+    CHECK(!reply[0].flag && reply[0].commit == 3);
+    CHECK_EQUAL(acceptor.applied(), "a b c");
+}
+
+// A leader's commit index is about its own proposals: what was accepted in an earlier ballot may be another's.
+TEST(a_follower_commits_only_what_it_accepted_in_the_leaders_ballot) {
+    Driven node(plain_config(2, 3));
+    (void)node.step(accept_of(1, 2, {1, 1}, 0, {"old"}));
+    const auto reply = node.step(accept_of(3, 2, {2, 3}, 1, {}, 1));
+    CHECK_EQUAL(node->commit_index(), 0U);
+    CHECK(reply[0].flag);
+    (void)node.step(accept_of(3, 2, {2, 3}, 0, {"new"}, 1));
+    CHECK_EQUAL(node.applied(), "new");
+}
+
+TEST(a_candidate_that_lacks_what_was_compacted_gets_the_snapshot_and_no_promise) {
+    PersistentState stored;
+    stored.hard_state.promised = {3, 3};
+    stored.snapshot = {7, 70, {1, 2, 3}, fastmas::base::Payload(std::string_view("state"))};
+    Driven node(plain_config(2, 3), stored);
+    const auto reply = node.step(message_of(MessageType::prepare, 1, 2, {4, 1}, 5));
+    CHECK_EQUAL(reply.size(), 1U);
+    CHECK(reply[0].type == MessageType::snapshot && reply[0].snapshot.index == 7 && !reply[0].flag);
+    CHECK(node->promised() == (Ballot{3, 3}));
+    Driven candidate(plain_config(1, 3));
+    (void)candidate.time_out();
+    (void)candidate.step(reply[0]);
+    CHECK(candidate->role() == Role::follower);
+    CHECK_EQUAL(candidate->commit_index(), 7U);
+    candidate->tick();
+    CHECK(candidate->role() == Role::preparing);
+    CHECK_EQUAL(candidate.take().front().index, 7U);
+}
+
+TEST(a_snapshot_forgets_nothing_that_was_accepted_after_it) {
+    Driven node(plain_config(2, 3));
+    (void)node.step(accept_of(1, 2, {1, 1}, 0, {"a", "b", "c"}));
+    Message message = message_of(MessageType::snapshot, 1, 2, {1, 1});
+    message.flag = true;
+    message.snapshot = {2, 0, {1, 2, 3}, fastmas::base::Payload(std::string_view("state"))};
+    const auto reply = node.step(message);
+    CHECK(reply[0].type == MessageType::accepted && reply[0].commit == 2);
+    CHECK_EQUAL(node.log(), "c/1.1");
+    CHECK(node.disk.log().holds(3));
+    message.snapshot.index = 1;
+    (void)node.step(message);
+    CHECK_EQUAL(node->commit_index(), 2U);  // a stale one moves nothing
+}
+
+TEST(promises_come_in_parts_that_are_asked_for) {
+    PaxosConfig config = plain_config(2, 3);
+    config.max_message_entries = 2;
+    Driven node(config);
+    (void)node.step(accept_of(1, 2, {1, 1}, 0, {"a", "b", "c"}));
+    auto reply = node.step(message_of(MessageType::prepare, 3, 2, {2, 3}, 0));
+    CHECK(reply[0].flag && reply[0].last == 2 && reply[0].entries.size() == 2);
+    reply = node.step(message_of(MessageType::prepare, 3, 2, {2, 3}, 2));
+    CHECK(!reply[0].flag && reply[0].last == 3 && reply[0].entries.size() == 1);
+
+    Driven candidate(plain_config(1, 3));
+    (void)candidate.time_out();
+    Message part = promise_of(2, 1, candidate->ballot(), 0, {entry_of({0, 0}, 1, "")});
+    part.entries.clear();
+    part.last = 1;
+    part.flag = true;
+    const auto asked = candidate.step(part);
+    CHECK(asked.size() == 1 && asked[0].type == MessageType::prepare && asked[0].index == 1);
+    CHECK(candidate->role() == Role::preparing);
+    part.index = 4;
+    part.last = 5;
+    part.flag = false;
+    (void)candidate.step(part);  // one between is missing
+    CHECK(candidate->role() == Role::preparing);
+}
+
+// The log's time is a function of what is chosen: the greatest stamp so far.
+TEST(time_never_falls_along_the_log) {
+    Driven node(plain_config(1, 3));
+    (void)node.time_out();
+    (void)node.step(promise_of(2, 1, node->ballot(), 0, {entry_of({1, 3}, 1, "a", 900)}));
+    CHECK(node->counters().dropped == 1);  // of no ballot below the candidate's
+    (void)node.step(
+        promise_of(2, 1, node->ballot(), 0, {entry_of({1, 1}, 1, "a", 900), entry_of({1, 1}, 2, "b", 100)}));
+    (void)node->propose(fastmas::base::Payload(std::string_view("c")), {}, 50);
+    (void)node.take();
+    (void)node.step(accepted_of(3, 1, node->ballot(), 0, 3));
+    CHECK_EQUAL(node.committed.size(), 3U);
+    for (const Entry& entry : node.committed) CHECK_EQUAL(entry.time_ns, 900);
+}
+
+// PITFALLS 30.
+TEST(quorums_that_do_not_intersect_are_refused) {
+    PaxosConfig config = plain_config(1, 4);
+    config.quorums = {2, 2};
+    CHECK_THROWS(PaxosNode(config), ConfigError, "every prepare quorum must share a node with every accept quorum");
+    config.quorums = {4, 1};
+    Driven node(config);
+    (void)node.time_out();
+    const Ballot ballot = node->ballot();
+    (void)node.step(promise_of(2, 1, ballot, 0, {}));
+    (void)node.step(promise_of(3, 1, ballot, 0, {}));
+    CHECK(node->role() == Role::preparing);
+    (void)node.step(promise_of(4, 1, ballot, 0, {}));
+    CHECK(node->role() == Role::leader);
+    (void)node->propose(fastmas::base::Payload(std::string_view("a")), {}, 0);
+    (void)node.take();
+    CHECK_EQUAL(node->commit_index(), 1U);  // one acceptance is a quorum: its own
+}
+
+// PITFALLS 31: "a distinguished proposer must be selected"; nodes in contact with one promise nothing to others, and a
+// node that was cut off asks before it begins a ballot.
+TEST(a_working_leader_is_not_deposed_by_one_that_was_cut_off) {
+    Driven node(config_of(2, 3));
+    (void)node.step(accept_of(1, 2, {1, 1}, 0, {}));
+    Message ask = message_of(MessageType::ask, 3, 2, {7, 3});
+    CHECK(node.step(ask)[0].flag);
+    CHECK(node.step(message_of(MessageType::prepare, 3, 2, {7, 3})).empty());
+    CHECK(node->promised() == (Ballot{1, 1}));
+    for (int i = 0; i < 10; ++i) node->tick();
+    (void)node.take();
+    CHECK(!node.step(ask)[0].flag);
+    CHECK_EQUAL(node.step(message_of(MessageType::prepare, 3, 2, {7, 3})).size(), 1U);
+}
+
+TEST(a_leader_that_hears_from_no_accept_quorum_stops) {
+    Driven node(config_of(1, 3));
+    (void)node.time_out();
+    Message answer = message_of(MessageType::answer, 2, 1, node->ballot());
+    (void)node.step(answer);
+    (void)node.step(promise_of(2, 1, node->ballot(), 0, {}));
+    CHECK(node->role() == Role::leader);
+    for (int i = 0; i < 20; ++i) node->tick();
+    CHECK(node->role() != Role::leader);
+    CHECK(node->propose(fastmas::base::Payload(std::string_view("a")), {}, 0).status == ProposeStatus::not_leader);
+}
+
+TEST(a_refused_leader_takes_a_higher_ballot_unless_another_leads) {
+    Driven node(plain_config(1, 3));
+    const Ballot ballot = node.lead();
+    Message refuse = message_of(MessageType::refuse, 2, 1, ballot);
+    refuse.other = {9, 3};
+    (void)node.step(refuse);
+    CHECK(node->role() == Role::preparing && node->ballot() == (Ballot{10, 1}));
+    refuse.ballot = node->ballot();
+    refuse.other = {11, 3};
+    (void)node.step(refuse);
+    CHECK(node->role() == Role::follower);
+}
+
+TEST(lost_accepts_are_sent_again) {
+    Driven node(plain_config(1, 3));
+    const Ballot ballot = node.lead();
+    for (const char* text : {"a", "b", "c"}) {
+        (void)node->propose(fastmas::base::Payload(std::string_view(text)), {}, 0);
+        (void)node.take();
+    }
+    Message reply = accepted_of(2, 1, ballot, 2, 3);
+    reply.flag = true;  // slots 1 and 2 did not arrive
+    const auto again = node.step(reply);
+    CHECK_EQUAL(again.size(), 1U);
+    CHECK(again[0].to == 2 && again[0].index == 0 && again[0].entries.size() == 3);
+    CHECK(node.step(reply).empty());  // once until the next heartbeat
+}
+
+TEST(everything_is_bounded) {
+    PaxosConfig config = plain_config(1, 3);
+    config.max_open_slots = 2;
+    config.max_command_bytes = 3;
+    Driven node(config);
+    (void)node.lead();
+    const auto propose = [&](const char* text) {
+        return node->propose(fastmas::base::Payload(std::string_view(text)), {}, 0);
+    };
+    CHECK(propose("long").status == ProposeStatus::too_large);
+    CHECK(propose("a").status == ProposeStatus::appended);
+    CHECK(propose("b").status == ProposeStatus::appended);
+    CHECK(propose("c").status == ProposeStatus::full);
+    Driven acceptor([] {
+        PaxosConfig of = plain_config(2, 3);
+        of.max_open_slots = 2;
+        return of;
+    }());
+    const auto reply = acceptor.step(accept_of(1, 2, {1, 1}, 1, {"b", "c", "d"}));
+    CHECK_EQUAL(reply[0].last, 2U);
+    CHECK_EQUAL(acceptor.log(), "- b/1.1");
+}
+
+TEST(a_contradiction_poisons_the_node) {
+    Driven node(plain_config(2, 3));
+    (void)node.step(accept_of(1, 2, {1, 1}, 0, {"a"}, 1));
+    CHECK_THROWS(node->step(accept_of(3, 2, {2, 3}, 0, {"b"})), InvariantError,
+                 "slot 1 has two values, and one is chosen");
+    CHECK_THROWS(node->tick(), InvariantError, "node 2 broke an invariant and stopped");
+    Driven other(plain_config(2, 3));
+    (void)other.step(accept_of(1, 2, {1, 1}, 0, {"a"}));
+    CHECK_THROWS(other->step(accept_of(1, 2, {1, 1}, 0, {"b"})), InvariantError, "both of ballot 1.1");
+}
+
+TEST(wrong_use_is_told) {
+    Driven node(plain_config(1, 1));
+    CHECK_THROWS(node->advance(), ConfigError, "has no ready() to advance past; call ready() first");
+    (void)node->ready();
+    CHECK_THROWS(node->tick(), ConfigError, "waits for advance()");
+    node->advance();
+    CHECK_THROWS(node->compact(1, {}), ConfigError, "compact takes an applied index above the last snapshot's");
+    PersistentState stored;
+    stored.entries = {entry_of({2, 1}, 1, "a")};
+    CHECK_THROWS(PaxosNode(plain_config(1, 3), stored), ConfigError, "the stored promise must be at least the ballot");
+    stored.hard_state.promised = {2, 1};
+    stored.entries.push_back(entry_of({2, 1}, 1, "a"));
+    CHECK_THROWS(PaxosNode(plain_config(1, 3), stored), ConfigError, "must come in the order of their slots");
+    PaxosConfig config = plain_config(4, 3);
+    CHECK_THROWS(PaxosNode{config}, ConfigError, "a node must be one of the cluster's, got id 4");
+    config = plain_config(1, 3);
+    config.nodes = {1, 2, 2};
+    CHECK_THROWS(PaxosNode{config}, ConfigError, "node ids must differ, got 2 twice");
+    config = plain_config(1, 3);
+    config.election_ticks = 2;
+    CHECK_THROWS(PaxosNode{config}, ConfigError, "election_ticks must exceed heartbeat_ticks (2), got 2; try 10");
+    config = plain_config(1, 3);
+    config.max_open_slots = 0;
+    CHECK_THROWS(PaxosNode{config}, ConfigError, "max_open_slots must be at least 1, got 0");
+}
+
+TEST_MAIN
