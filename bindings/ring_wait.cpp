@@ -5,10 +5,6 @@
 
 #include "python_errors.hpp"
 
-#if defined(__x86_64__) || defined(__i386__)
-#include <immintrin.h>
-#endif
-
 namespace fastmas::bindings {
 
 bool Patience::read(PyObject* timeout_s, bool forever_by_default) {
@@ -56,14 +52,6 @@ bool PollPace::clock_says_so() noexcept {
 }
 
 namespace waiting {
-
-void relax() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    _mm_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-}
 
 void yield() noexcept {
     sched_yield();

@@ -123,7 +123,6 @@ inline constexpr std::chrono::microseconds kAttached{20};
 // Turning without it, before an adaptive wait sleeps: about what a sleep and its wake-up cost.
 inline constexpr std::chrono::microseconds kBeforeSleep{30};
 
-void relax() noexcept;  // the processor's hint that this is a loop of waiting
 void yield() noexcept;  // the core to whoever wants it
 
 // Turns until `ready` or `until`: whether it was ready. The clock is read once in a while: it costs more than a look;
@@ -137,7 +136,7 @@ bool turn(Ready&& ready, Clock::time_point until, bool yields) {
             if (yields)
                 yield();
             else
-                relax();
+                ringbuffer::HardwareMemory::relax();
         }
         if (Clock::now() >= until) return ready();
     }

@@ -199,7 +199,7 @@ class BroadcastRing<Memory, kPlaces>::Subscriber : public HeldPlace<Memory, kPla
     std::int64_t refreshed_available() noexcept {
         // [B1 acquire] pairs with [B1 release] in publish(): the records below it are written.
         seen_ = ring_->control().cursor.published.load(std::memory_order_acquire);
-        if (seen_ == next_) rest_.nothing_at(next_, longest_rest_);
+        if (seen_ == next_) rest_.template nothing_at<Memory>(next_, longest_rest_);
         return seen_ - next_;
     }
 

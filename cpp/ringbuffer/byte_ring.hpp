@@ -230,7 +230,7 @@ class ByteRing {
     void show_empty() noexcept {
         auto& own = control_->consumer;
         if (own.shown != own.next) show();
-        own.rest.nothing_at(own.count, longest_rest_);
+        own.rest.template nothing_at<Memory>(own.count, longest_rest_);
     }
 
     Sequence exactly_read() const noexcept {

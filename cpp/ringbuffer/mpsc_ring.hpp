@@ -42,7 +42,7 @@ class MpscRing : public MultiRing<Memory> {
             ++popped;
         }
         move_to(next);
-        if (popped == 0) this->control()->rest.nothing_at(next, longest_rest_);
+        if (popped == 0) this->control()->rest.template nothing_at<Memory>(next, longest_rest_);
         return popped;
     }
 
@@ -51,7 +51,7 @@ class MpscRing : public MultiRing<Memory> {
         Sequence next = this->seen_head();
         const bool found = find_published(next);
         move_to(next);
-        if (!found) this->control()->rest.nothing_at(next, longest_rest_);
+        if (!found) this->control()->rest.template nothing_at<Memory>(next, longest_rest_);
         return found ? this->slots().record(next) : nullptr;
     }
     // For a consumer whose producers stand still while it looks, as threads of one interpreter do: then a look away

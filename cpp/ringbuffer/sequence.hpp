@@ -18,17 +18,8 @@ using Sequence = std::int64_t;
 // Lines are prefetched in pairs on x86, so what different threads write stands two lines apart.
 inline constexpr std::size_t kLineBytes = 128;
 
-// Lets the other threads of this core go first for a moment; a few nanoseconds.
-inline void relax() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-}
-
-// The memory that a ring runs on: its atomics, and the copies in and out of its slots. Rings are templates over it so
-// that tests drive the very same code on a model that explores interleavings and stale reads.
+// The memory that a ring runs on: its atomics, the copies in and out of its slots, and its pauses. Rings are templates
+// over it so that tests drive the very same code on a model that explores interleavings and stale reads.
 struct HardwareMemory {
     template <class T>
     using Atom = std::atomic<T>;
@@ -71,6 +62,14 @@ struct HardwareMemory {
         } else {
             copy_ends<8>(to, from, bytes);
         }
+    }
+    // Lets the other threads of this core go first for a moment; a few nanoseconds.
+    static void relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+        __builtin_ia32_pause();
+#elif defined(__aarch64__)
+        asm volatile("yield");
+#endif
     }
     // Where a test may end the process, to see that the survivors go on; nothing here.
     static constexpr void kill_point(const char*) noexcept {}

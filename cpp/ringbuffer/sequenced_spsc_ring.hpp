@@ -240,7 +240,7 @@ class SequencedSpscRing {
     // Nothing is there: shows the producer all the room there is, since we may be about to sleep.
     void show_empty(Sequence next) noexcept {
         if (control_->consumer.shown != next) show(next);
-        control_->consumer.rest.nothing_at(next, longest_rest_);
+        control_->consumer.rest.template nothing_at<Memory>(next, longest_rest_);
     }
 
     Sequence exactly_consumed() const noexcept {

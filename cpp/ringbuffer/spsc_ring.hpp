@@ -235,7 +235,7 @@ class SpscRing {
         auto& own = control_->consumer;
         // [S1 acquire] pairs with [S1 release] in publish(): the records below it are written.
         own.seen = control_->published.load(std::memory_order_acquire);
-        if (own.seen == own.next) own.rest.nothing_at(own.next, longest_rest_);
+        if (own.seen == own.next) own.rest.template nothing_at<Memory>(own.next, longest_rest_);
         return own.seen - own.next;
     }
 

@@ -18,17 +18,17 @@ class StreamRest {
     static constexpr int kLongest = 64;  // one to two microseconds
 
     // After a look that found nothing, where `next` is what would have been read. `longest` is 0 for a reader whose
-    // writer stands still meanwhile. Says how many turns it has rested.
-    int nothing_at(Sequence next, int longest) noexcept {
-        if (longest == 0) return 0;
+    // writer stands still meanwhile.
+    template <class Memory>
+    void nothing_at(Sequence next, int longest) noexcept {
+        if (longest == 0) return;
         const Sequence came = next - caught_up_;
         caught_up_ = next;
         if (came == 0) turns_ = kShortest;  // nor at the look before: no stream, or its end
-        if (came <= 1) return 0;
+        if (came <= 1) return;
         const int turns = std::min(turns_, longest);
-        for (int turn = 0; turn < turns; ++turn) relax();
+        for (int turn = 0; turn < turns; ++turn) Memory::relax();
         turns_ = 2 * turns;
-        return turns;
     }
 
   private:

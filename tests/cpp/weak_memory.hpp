@@ -420,6 +420,7 @@ struct ModelMemory {
         Execution::current()->plain_access(slot, bytes, false);
         std::memcpy(to, slot, bytes);
     }
+    static void relax() {}
     static void kill_point(const char*) { Execution::current()->kill_point(); }
 };
 
