@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from ring_processes import PATIENCE_S, Proof, Script, files_of, forked, kill, kill_rounds, new_name, proofs
 
-from fastmas.errors import ConfigError, DeadlineError, PeerDeadError
+from fastmas.errors import ConfigError, DeadlineError, EvictedError, PeerDeadError
 from fastmas.ring import BroadcastRing
 
 TOLD_WITHIN_S = 1.0  # what is promised
@@ -298,6 +298,51 @@ def test_a_dead_producer_is_told_after_what_it_published(name: str) -> None:
 @pytest.mark.measures
 def test_a_dead_producer_is_told_within_a_second(name: str) -> None:
     assert seconds_until_told(name) < TOLD_WITHIN_S
+
+
+def test_what_the_dead_published_while_a_reader_waits_comes_first(name: str) -> None:
+    """Published and died between the reader's last look and its question: a signal is handled just there."""
+    asleep = False
+    with (
+        BroadcastRing.create(name, Proof, 8, role="observer", wait="block") as ring,
+        ring.subscribe("risk") as risk,
+        Script(PUBLISHER, name) as publisher,
+    ):
+        assert publisher.line() == "ready 0"
+
+        def publish_and_die(*_: object) -> None:
+            if asleep:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                publisher.say("1")
+                assert publisher.line() == "1"
+                publisher.kill()
+
+        before = signal.signal(signal.SIGALRM, publish_and_die)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+            asleep = True
+            assert risk.pop(timeout_s=PATIENCE_S) == Proof.of(0)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        with pytest.raises(PeerDeadError):
+            risk.pop(timeout_s=PATIENCE_S)
+
+
+def test_who_was_put_out_by_one_that_died_hears_that_first(name: str) -> None:
+    """The last look comes before the word of a death: here what it finds is that there is nothing to wait for."""
+    with (
+        BroadcastRing.create(name, Proof, 8, role="observer", overflow="evict") as ring,
+        ring.subscribe("risk") as risk,
+        Script(PUBLISHER, name) as publisher,
+    ):
+        assert publisher.line() == "ready 0"
+        publisher.say("20")
+        assert publisher.line() == "20"
+        publisher.kill()
+        for read in (risk.try_pop, risk.poll, lambda: risk.pop(timeout_s=PATIENCE_S)):
+            with pytest.raises(EvictedError):
+                read()
 
 
 def test_a_producer_that_left_is_waited_for(name: str) -> None:

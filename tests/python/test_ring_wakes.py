@@ -15,6 +15,7 @@ import pytest
 from ring_processes import files_of, new_name
 
 from fastmas.errors import DeadlineError
+from fastmas.records import Record, i64
 from fastmas.ring import BroadcastRing, ByteRing, MpmcRing, MpscRing, SpscRing
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/maps")
@@ -62,33 +63,41 @@ def fill(ring: Any) -> None:
         pass
 
 
+class One(Record):
+    """Of a ring made for a class its own instances take the shortest way in and out."""
+
+    number: i64
+
+
 def some(ring: Any) -> Any:
-    return b"12345678" if isinstance(ring, ByteRing) else np.int64(1)
+    if isinstance(ring, ByteRing):
+        return b"12345678"
+    return np.int64(1) if ring.record_type is None else One(1)
 
 
-def make(kind: Any, name: str) -> tuple[Any, Any]:
+def make(kind: Any, of: Any, name: str) -> tuple[Any, Any]:
     if kind is ByteRing:
         return ByteRing.create(name, 64, wait="block"), ByteRing.attach(name, wait="block")
-    out = kind.create(name, np.int64, 4, wait="block")
+    out = kind.create(name, of, 4, wait="block")
     return out, out.subscribe("reader") if kind is BroadcastRing else kind.attach(name, wait="block")
 
 
 Verb = Callable[[Any], Any]
 PUSHES: dict[Any, list[Verb]] = {
-    kind: [lambda r: r.push(some(r)), lambda r: r.try_push(some(r)), lambda r: r.push_many(np.ones(2, np.int64))]
+    kind: [lambda r: r.push(some(r)), lambda r: r.try_push(some(r)), lambda r: r.push_many(np.ones(2, r.dtype))]
     for kind in (SpscRing, MpscRing, MpmcRing)
 }
 PUSHES[SpscRing].append(claim)
 PUSHES[ByteRing] = [lambda r: r.push(b""), lambda r: r.try_push(b"frame")]
 PUSHES[BroadcastRing] = [
-    lambda r: r.publish(np.int64(1)),
-    lambda r: r.try_publish(np.int64(1)),
-    lambda r: r.publish_many(np.ones(2, np.int64)),
+    lambda r: r.publish(some(r)),
+    lambda r: r.try_publish(some(r)),
+    lambda r: r.publish_many(np.ones(2, r.dtype)),
 ]
 POPS: dict[Any, list[Verb]] = {
     kind: [lambda r: r.pop(), lambda r: r.try_pop(), lambda r: r.pop_many()] for kind in (SpscRing, MpscRing, MpmcRing)
 }
-POPS[SpscRing] += [peek, lambda r: r.pop_many(out=np.zeros(2, np.int64))]
+POPS[SpscRing] += [peek, lambda r: r.pop_many(out=np.zeros(2, r.dtype))]
 POPS[ByteRing] = [
     lambda r: r.pop(),
     lambda r: r.try_pop(),
@@ -100,15 +109,16 @@ POPS[BroadcastRing] = [lambda r: r.pop(), lambda r: r.try_pop(), lambda r: r.pol
 
 def each(verbs: dict[Any, list[Verb]]) -> list[Any]:
     return [
-        pytest.param(kind, verb, id=f"{kind.__name__}-{number}")
+        pytest.param(kind, of, verb, id=f"{kind.__name__}-{of.__name__}-{number}")
         for kind, all_of_them in verbs.items()
+        for of in ([bytes] if kind is ByteRing else [np.int64, One])
         for number, verb in enumerate(all_of_them)
     ]
 
 
-@pytest.mark.parametrize(("kind", "push"), each(PUSHES))
-def test_who_sleeps_for_a_record_is_woken(name: str, kind: Any, push: Verb) -> None:
-    out, into = make(kind, name)
+@pytest.mark.parametrize(("kind", "of", "push"), each(PUSHES))
+def test_who_sleeps_for_a_record_is_woken(name: str, kind: Any, of: Any, push: Verb) -> None:
+    out, into = make(kind, of, name)
     for _ in range(2):
         while wake_point(name, READABLE)[0] == 0:  # until it came so far as to sleep
             with pytest.raises(DeadlineError):
@@ -121,9 +131,9 @@ def test_who_sleeps_for_a_record_is_woken(name: str, kind: Any, push: Verb) -> N
     into.close(), out.close()
 
 
-@pytest.mark.parametrize(("kind", "pop"), each(POPS))
-def test_who_sleeps_for_room_is_woken(name: str, kind: Any, pop: Verb) -> None:
-    out, into = make(kind, name)
+@pytest.mark.parametrize(("kind", "of", "pop"), each(POPS))
+def test_who_sleeps_for_room_is_woken(name: str, kind: Any, of: Any, pop: Verb) -> None:
+    out, into = make(kind, of, name)
     fill(out)
     while wake_point(name, WRITABLE)[0] == 0:
         with pytest.raises(DeadlineError):
