@@ -91,6 +91,27 @@ PyObject* raise_from(const char* name, const char* format, ...) {
     return nullptr;
 }
 
+bool is_raised(const char* name) noexcept {
+    PyObject* const raised = take_exception();
+    PyObject* const type = error_class(name);
+    if (type == nullptr) PyErr_Clear();
+    const bool is = type != nullptr && PyErr_GivenExceptionMatches(raised, type) != 0;
+    set_exception(raised);
+    return is;
+}
+
+void add_progress(const char* attribute, long long count, const char* note) noexcept {
+    PyObject* const raised = take_exception();
+    PyObject* const number = PyLong_FromLongLong(count);
+    PyObject* noted = nullptr;
+    if (number != nullptr && PyObject_SetAttrString(raised, attribute, number) == 0)
+        noted = PyObject_CallMethod(raised, "add_note", "s", note);
+    if (noted == nullptr) PyErr_Clear();  // the exception itself matters more
+    Py_XDECREF(noted);
+    Py_XDECREF(number);
+    set_exception(raised);
+}
+
 bool clear_refusal() noexcept {
     if (PyErr_Occurred() == nullptr) return true;
     if (PyErr_ExceptionMatches(PyExc_Exception) == 0 || PyErr_ExceptionMatches(PyExc_MemoryError) != 0) return false;

@@ -185,6 +185,8 @@ Raises
 ------
 PeerDeadError
     As for `publish`, when none was published.
+KeyboardInterrupt
+    Or what else a signal handler raises while the call waits; its ``records_pushed`` is how many were out, if any.
 )";
 
 inline constexpr const char* kSubscribe = R"(subscribe($self, /, name, *, required=False)

@@ -2,6 +2,8 @@
 
 #include <pthread.h>
 
+#include <array>
+#include <cstdio>
 #include <mutex>
 #include <set>
 
@@ -193,10 +195,17 @@ void RingEnd::raise_dead(Role role) const {
 }
 
 bool RingEnd::only_dead_after(std::int64_t pushed) {
-    PyObject* const dead = pushed > 0 ? error_class("PeerDeadError") : nullptr;
-    if (dead == nullptr || PyErr_ExceptionMatches(dead) == 0) return false;
+    if (pushed == 0 || !is_raised("PeerDeadError")) return false;
     PyErr_Clear();
     return true;
+}
+
+void RingEnd::note_pushed(std::int64_t pushed, std::int64_t of) noexcept {
+    if (pushed == 0) return;
+    std::array<char, 96> note{};
+    std::snprintf(note.data(), note.size(), "%lld of %lld records were in already (records_pushed)",
+                  static_cast<long long>(pushed), static_cast<long long>(of));
+    add_progress("records_pushed", pushed, note.data());
 }
 
 PyObject* RingEnd::refuse(Side side) const {

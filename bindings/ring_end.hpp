@@ -134,6 +134,8 @@ class RingEnd {
     // Whether a call failed for a death only after a part of its batch was in: then how much that was counts more, and
     // the next call raises. Clears the error.
     static bool only_dead_after(std::int64_t pushed);
+    // Any other error that ended a batch, an interrupt above all, says how much of it was in.
+    static void note_pushed(std::int64_t pushed, std::int64_t of) noexcept;
     // After a try_ call that found nothing to do: whether to look after the peer now.
     bool look_is_due() noexcept { return waiting.shared && pace_.due(); }
     // The state of whoever is at the other end, of several taken together.

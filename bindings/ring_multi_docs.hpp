@@ -97,6 +97,11 @@ Returns
 -------
 int
     How many went in; the others are still the caller's.
+
+Raises
+------
+KeyboardInterrupt
+    Or what else a signal handler raises while the call waits; its ``records_pushed`` is how many were in, if any.
 )";
 
 inline constexpr const char* kCreateMpsc =

@@ -71,7 +71,10 @@ struct Producer {
             return pushed == batch.count() ? Attempt::done : Attempt::again;
         };
         const Attempt outcome = wait_for_room(self, end, patience, step);
-        if (outcome == Attempt::error && !RingEnd::only_dead_after(pushed)) return nullptr;
+        if (outcome == Attempt::error && !RingEnd::only_dead_after(pushed)) {
+            RingEnd::note_pushed(pushed, batch.count());
+            return nullptr;
+        }
         if (outcome == Attempt::again) {
             if (pushed == 0 && end.look_is_due()) {
                 auto consumers = end.consumers();

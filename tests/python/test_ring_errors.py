@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from fastmas.errors import ConfigError, DeadlineError
 from fastmas.records import Record, i64
-from fastmas.ring import BroadcastRing, SpscRing
+from fastmas.ring import BroadcastRing, MpmcRing, MpscRing, SpscRing
 
 
 class Tick(Record):
@@ -214,3 +215,55 @@ def test_arguments_are_matched_like_those_of_any_function() -> None:
         ring.try_push()  # type: ignore[call-arg]
     with pytest.raises(TypeError):
         ring.try_pop(1)  # type: ignore[call-arg]
+
+
+# ---- an interrupt amid a batch
+
+
+class Stubborn(Exception):
+    """Takes no attributes."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise TypeError("no attributes")
+
+
+def publishing() -> tuple[Any, Any, list[Any]]:
+    feed = BroadcastRing(np.int64, 4)
+    return feed.publish_many, lambda: feed.published, [feed.subscribe("reader")]
+
+
+def pushing(kind: Any, **options: Any) -> Any:
+    def make() -> tuple[Any, Any, list[Any]]:
+        ring = kind(np.int64, 4, **options)
+        return ring.push_many, lambda: ring.pushed, []
+
+    return make
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Stubborn])
+@pytest.mark.parametrize(
+    "make",
+    [pushing(SpscRing), pushing(SpscRing, layout="sequenced"), pushing(MpscRing), pushing(MpmcRing), publishing],
+    ids=["spsc", "sequenced", "mpsc", "mpmc", "broadcast"],
+)
+def test_an_interrupt_says_how_much_of_a_batch_was_in(make: Any, error: type[BaseException]) -> None:
+    push_many, pushed, _kept = make()
+
+    def interrupt(*_: object) -> None:
+        if pushed() == 4:
+            raise error
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for count in (4, 0):  # the ring is full then, and there is nothing to say
+            expected = count if count > 0 and error is KeyboardInterrupt else None
+            signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+            with pytest.raises(error) as caught:
+                push_many(np.arange(9), timeout_s=None)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            assert getattr(caught.value, "records_pushed", None) == expected
+            notes = [] if expected is None else ["4 of 9 records were in already (records_pushed)"]
+            assert getattr(caught.value, "__notes__", []) == notes
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
