@@ -137,7 +137,7 @@ Pop the frames that are there.
 Parameters
 ----------
 max_frames : int, optional
-    No more than so many; by default all.
+    No more than so many; by default all. Never more than about the ring's capacity in one call.
 timeout_s : float, optional
     How long to wait for the first one; None waits for ever.
 

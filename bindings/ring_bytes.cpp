@@ -328,9 +328,10 @@ PyObject* pop_many(PyObject* self, PyObject* const* args, Py_ssize_t nargs, PyOb
     PyObject* frames = PyList_New(0);
     if (frames == nullptr) return nullptr;
     // A frame is popped when it is in the list. An error behind the first one ends the batch: it comes again with the
-    // next call, the frames would not.
+    // next call, the frames would not. So does the lap: frames that something has damaged may lead round for ever.
+    const auto first = end.ring.next_to_pop();
     const auto step = [&] {
-        while (PyList_GET_SIZE(frames) < most) {
+        while (PyList_GET_SIZE(frames) < most && end.ring.next_to_pop() - first < end.ring.capacity()) {
             PyObject* bytes = nullptr;
             const Attempt one =
                 pop_frame(end, &bytes, [&](PyObject* frame) { return PyList_Append(frames, frame) == 0; });

@@ -124,6 +124,26 @@ def test_a_subscriber_whose_position_was_changed_is_out(name: str) -> None:
     in_a_child(read_with_a_changed_position)
 
 
+def test_frames_that_lead_round_for_ever_end_after_a_lap(name: str) -> None:
+    def pop_from_the_damaged() -> None:
+        with ByteRing.create(name, 64) as out, ByteRing.attach(name) as into:
+            out.push(b"")
+            (file,) = files_of(name)
+            words = file.stat().st_size - 64
+
+            def damage() -> None:
+                with open(file, "r+b") as bytes_of_it:
+                    bytes_of_it.seek(words)
+                    assert bytes_of_it.read(8) == (1).to_bytes(8, "little")  # a frame of no bytes
+                    bytes_of_it.write((1).to_bytes(8, "little") * 7)
+
+            in_a_child(damage)
+            assert into.pop_many(max_frames=1_000_000) == [b""] * 8
+            assert into.pop_many() == [b""] * 8
+
+    in_a_child(pop_from_the_damaged)
+
+
 def test_a_ring_whose_slots_are_too_large_is_refused(name: str) -> None:
     text = (
         r"^a ring must not be larger than 17179869184 bytes, got 1073741824 records of 1 bytes in slots of whole cache "
