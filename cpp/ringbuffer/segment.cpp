@@ -105,6 +105,7 @@ std::shared_ptr<Segment> Segment::attach(std::string_view name, RingKind expecte
         // Looked at before we are there: who refuses a ring must not be the last one to leave it.
         struct stat status {};
         fstat(file.get(), &status);
+        if (is_strangers(status)) refuse_strangers(status, path, name);
         auto spec = read_header(read_head(file.get()), static_cast<std::uint64_t>(status.st_size), name, expected_kind);
         if (check) check(spec);
         lock_soon(file.get(), LockByte::kPresent, LockType::shared, std::string(name));

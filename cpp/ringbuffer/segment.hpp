@@ -38,10 +38,11 @@ struct SegmentInfo {
 // Who may call what: everything, any thread. After a fork() the child's copies are unusable: nothing the child does,
 // closing included, touches the parent's roles; the child attaches anew.
 // Use it for rings between processes of one user on one machine, which trust one another as far as memory goes: what a
-// header says is checked, but who can write the file can also shorten it under a reader (SIGBUS). Do not open the file
-// of a ring that the own process has mapped: closing it again gives all roles back, says POSIX.
-// Progress: taking, leaving and asking are a few system calls. A process that is stopped in the middle of a removal
-// (microseconds) delays the others by at most kLockPatience; then they get a SegmentBusy that names it.
+// header says is checked, but who can write the file can also shorten it under a reader (SIGBUS); so a file that is
+// neither this user's nor root's is refused. Do not open the file of a ring that the own process has mapped: closing it
+// again gives all roles back, says POSIX. Progress: taking, leaving and asking are a few system calls. A process that
+// is stopped in the middle of a removal (microseconds) delays the others by at most kLockPatience; then they get a
+// SegmentBusy that names it.
 class Segment {
   public:
     // A name that somebody has mapped is refused; one that nobody has is replaced. The region is zeroed, touched, and

@@ -68,6 +68,16 @@ std::optional<FileId> id_at(const std::string& path) {
     fail(errno, "cannot look at " + path);
 }
 
+bool is_strangers(const struct stat& status) noexcept {
+    return status.st_uid != geteuid() && status.st_uid != 0;
+}
+
+void refuse_strangers(const struct stat& status, const std::string& path, std::string_view name) {
+    throw SegmentError("ring '" + std::string(name) + "' belongs to user " + std::to_string(status.st_uid) +
+                       ", this process to user " + std::to_string(geteuid()) + ": who owns " + path +
+                       " can change it at any time; run both sides as one user, or take another name");
+}
+
 Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
     if (this != &other) {
         close();

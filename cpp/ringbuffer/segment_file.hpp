@@ -46,6 +46,10 @@ FileId id_of(const struct stat& status);
 // Of what has this path now; nothing when there is none. Does not open it and does not follow symbolic links.
 std::optional<FileId> id_at(const std::string& path);
 
+// Neither this process's user's nor root's: its owner may change or shorten it under whoever has it mapped.
+bool is_strangers(const struct stat& status) noexcept;
+[[noreturn]] void refuse_strangers(const struct stat& status, const std::string& path, std::string_view name);
+
 // An open descriptor. Whether closing it gives locks back is for its owner to think of.
 class Descriptor {
   public:

@@ -50,6 +50,11 @@ std::vector<Found> ring_files() {
     return found;
 }
 
+// Root may look at everybody's rings and put them away: for that nothing is mapped.
+bool looks_after_all() noexcept {
+    return geteuid() == 0;
+}
+
 // A RoleEntry read from the file.
 struct RawEntry {
     std::uint32_t held;
@@ -107,6 +112,7 @@ bool look_at(SegmentTable& table, const Found& found, SegmentInfo& info) {
     struct stat status {};
     fstat(fd, &status);
     info.bytes = static_cast<std::int64_t>(status.st_size);
+    if (is_strangers(status) && !looks_after_all()) refuse_strangers(status, found.path, found.name);
     const auto head = read_head(fd);
     const bool used = known != nullptr || holder_of(fd, LockByte::kPresent, LockType::exclusive).held;
     if (state_of_region(head) == RegionState::unfinished) {
@@ -124,7 +130,9 @@ bool clean_one(SegmentTable& table, const Found& found) {
     const auto id = id_at(found.path);
     if (!id || table.find(*id) != nullptr) return false;
     const Descriptor file = table.open(found.path, found.name, true);
-    if (!file || state_of_region(read_head(file.get())) == RegionState::foreign) return false;
+    struct stat status {};
+    if (!file || fstat(file.get(), &status) != 0 || (is_strangers(status) && !looks_after_all())) return false;
+    if (state_of_region(read_head(file.get())) == RegionState::foreign) return false;
     return remove_if_unused(file.get(), found.path, found.name);
 }
 

@@ -87,7 +87,7 @@ class RingInfo:
         As given to ``create``.
     state : str
         "in use", "stale" (no process has it open: its creator died), "unfinished" (its creator died while it made the
-        ring) or "foreign" (a file with a ring's name that is none, or one of another fastmas).
+        ring) or "foreign" (a file with a ring's name that is none, or one of another fastmas or user).
     why : str
         Of a foreign one: what is wrong with it. Else empty.
     kind : str or None

@@ -6,9 +6,11 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -102,6 +104,65 @@ def test_other_files_are_named_and_left_alone(directory):
     assert sorted(os.listdir(directory)) == ["fastmas.x", "other"]
 
 
+ROOT, OWNER, STRANGER = 0, 12345, 12346
+
+
+def as_user(user, body):
+    """Run `body` in a child of that user; what it returned, as JSON has it."""
+    readable, writable = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setresuid(user, user, user)
+            os.write(writable, json.dumps(body()).encode())
+        finally:
+            os._exit(0)
+    os.close(writable)
+    os.waitpid(pid, 0)
+    with open(readable, "rb") as answer:
+        return json.loads(answer.read())
+
+
+@pytest.mark.skipif(os.geteuid() != ROOT, reason="only root can give a file to another user")
+def test_another_users_ring_is_refused_shown_and_left_alone(monkeypatch, request):
+    """Though its mode lets anybody write: whoever made it that way may have other plans for it."""
+    directory = Path(tempfile.mkdtemp())  # not pytest's, which nobody else may enter
+    request.addfinalizer(lambda: shutil.rmtree(directory))
+    directory.chmod(0o777)
+    monkeypatch.setenv("FASTMAS_RING_DIR", str(directory))
+    with another_process(HOLDER):
+        file = directory / "fastmas.held"
+        file.chmod(0o666)
+        os.chown(file, OWNER, -1)
+        with pytest.raises(fm.errors.ConfigError, match=f"^{re.escape(strangers(file, ROOT))}$"):
+            SpscRing.attach("/held")
+
+    def look():
+        try:
+            SpscRing.attach("/held").close()
+            refused = ""
+        except fm.errors.ConfigError as error:
+            refused = str(error)
+        return [refused, *((ring.name, ring.state, ring.why) for ring in list_rings()), clean_rings()]
+
+    text = strangers(file, STRANGER)
+    assert as_user(STRANGER, look) == [text, ["/held", "foreign", text], []]
+    assert file.exists()
+    os.chown(file, ROOT, -1)
+    kept = []  # open until the child is gone, or it would be the last to close it
+    assert as_user(STRANGER, lambda: kept.append(SpscRing.attach("/held"))) is None  # root may write anything anyway
+    os.chown(file, OWNER, -1)
+    assert [ring.state for ring in list_rings()] == ["stale"]  # root looks after everybody's
+    assert clean_rings() == ["/held"]
+
+
+def strangers(file, user):
+    return (
+        f"ring '/held' belongs to user {OWNER}, this process to user {user}: who owns {file} can change it at any "
+        "time; run both sides as one user, or take another name"
+    )
+
+
 def test_a_directory_that_cannot_be_read(monkeypatch):
     monkeypatch.setenv("FASTMAS_RING_DIR", "/nowhere")
     for call in (list_rings, clean_rings):
@@ -135,7 +196,7 @@ def test_ls_shows_each_ring():
         assert len(shown) == 4
 
 
-def test_ls_and_clean_of_what_a_killed_process_left():
+def test_ls_and_clean_of_what_a_killed_process_left(directory):
     with another_process(HOLDER) as process:
         outcome = fastmas_command("rings", "clean")
         assert (outcome.status, outcome.out) == (0, "nothing to remove: every ring is open in a living process\n")
@@ -145,6 +206,12 @@ def test_ls_and_clean_of_what_a_killed_process_left():
     assert fastmas_command("rings", "clean").out == "removed /held\n"
     assert fastmas_command("rings", "ls").out == "no rings in shared memory\n"
     assert fastmas_command("rings", "clean").out == "nothing to remove: there are no rings\n"
+    (directory / "fastmas.x").write_bytes(b"something else")
+    foreign = "1 foreign, which `fastmas rings ls` explains\n"
+    assert fastmas_command("rings", "clean").out == f"nothing to remove: {foreign}"
+    with another_process(HOLDER):
+        out = fastmas_command("rings", "clean").out
+        assert out == f"nothing to remove: every other ring is open in a living process; {foreign}"
 
 
 def test_a_narrow_terminal_gives_up_the_dtype_first(monkeypatch):

@@ -93,6 +93,10 @@ def clean(options: argparse.Namespace) -> int:
     for name in removed:
         print(f"removed {name}")
     if not removed:
-        why = "every ring is open in a living process" if list_rings() else "there are no rings"
-        print(f"nothing to remove: {why}")
+        left = list_rings()
+        foreign = sum(ring.state == "foreign" for ring in left)
+        why = [f"{foreign} foreign, which `fastmas rings ls` explains"] if foreign else []
+        if foreign < len(left):
+            why.insert(0, f"every {'other ' if foreign else ''}ring is open in a living process")
+        print(f"nothing to remove: {'; '.join(why) or 'there are no rings'}")
     return 0
