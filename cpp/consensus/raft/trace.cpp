@@ -45,14 +45,20 @@ const Names* names_of(const Message& message) noexcept {
 }
 
 std::string quoted(NodeId node) {
-    return "\"" + std::to_string(node) + "\"";
+    std::string text(1, '"');
+    text += std::to_string(node);
+    text += '"';
+    return text;
 }
 
 }  // namespace
 
 void TraceLog::line(const char* name, const RaftNode& node, const Message* message) {
     std::string conf;
-    for (const NodeId voter : node.config().voters) conf += (conf.empty() ? "" : ",") + quoted(voter);
+    for (const NodeId voter : node.config().voters) {
+        if (!conf.empty()) conf += ',';
+        conf += quoted(voter);
+    }
     text_ += std::string(R"({"tag":"trace","event":{"name":")") + name + R"(","nid":)" + quoted(node.id()) +
              R"(,"state":{"term":)" + std::to_string(node.term()) + R"(,"vote":)" + quoted(node.vote()) +
              R"(,"commit":)" + std::to_string(node.commit_index()) + R"(},"role":")" + role_name(node.role()) +
