@@ -3,6 +3,7 @@
 #include "call_arguments.hpp"
 #include "python_errors.hpp"
 #include "ring_arguments.hpp"
+#include "ring_attach.hpp"
 #include "ring_dtype_text.hpp"
 #include "ring_multi.hpp"
 
@@ -117,25 +118,7 @@ PyObject* multi_create(PyObject* type, PyObject* const* args, Py_ssize_t nargs, 
 
 template <class Ring>
 PyObject* multi_attach(PyObject* type, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
-    static const char* const names[] = {"name", "role", "dtype", "wait"};
-    static const Parameters parameters{"attach", names, 4, 1, 1};
-    PyObject* given[4];
-    std::string name;
-    Side side = Side::consumer;
-    WaitStrategy strategy = WaitStrategy::adaptive;
-    if (!match_arguments(parameters, args, nargs, kwnames, given) || !read_name(given[0], &name) ||
-        !read_side(given[1], &side) || !read_wait(given[3], &strategy))
-        return nullptr;
-    try {
-        RingFormat format;
-        auto memory = RingMemory::attach(name, MultiEnd<Ring>::kKind);
-        if (!format_from_text(memory->spec(), "ring '" + name + "'", given[2], &format)) return nullptr;
-        auto end = std::make_unique<MultiEnd<Ring>>(std::move(format), std::move(memory), strategy);
-        end->take_over(side);
-        return new_ring_object(reinterpret_cast<PyTypeObject*>(type), std::move(end));
-    } catch (...) {
-        return raise_current_exception();
-    }
+    return attach_to_side<MultiEnd<Ring>>(type, args, nargs, kwnames);
 }
 
 template PyObject* multi_construct<MpscRing<>>(PyTypeObject*, PyObject*, PyObject*);

@@ -14,6 +14,7 @@ class SpscEnd final : public RingEnd {
   public:
     using Contiguous = ringbuffer::SpscRing<>;
     using Sequenced = ringbuffer::SequencedSpscRing<>;
+    static constexpr ringbuffer::RingKind kKind = ringbuffer::RingKind::spsc;
     static constexpr Role kProducer = Role::producer(0);
     static constexpr Role kConsumer = Role::consumer(0);
 
@@ -97,9 +98,10 @@ class SpscEnd final : public RingEnd {
     bool was_full() { return was_size() == memory()->spec().shape.capacity; }
 
     // Takes the role: sequences go on where the last holder left or lost it.
-    void take_over(Role role) {
-        take(role);
-        with([&](auto& ring) { role == kProducer ? ring.resume_producer() : ring.resume_consumer(); });
+    void take_over(Side side) {
+        const bool produces = side == Side::producer;
+        take(produces ? kProducer : kConsumer);
+        with([&](auto& ring) { produces ? ring.resume_producer() : ring.resume_consumer(); });
         notify_readable();
         notify_writable();
     }

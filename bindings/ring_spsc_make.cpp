@@ -2,6 +2,7 @@
 #include "call_arguments.hpp"
 #include "python_errors.hpp"
 #include "ring_arguments.hpp"
+#include "ring_attach.hpp"
 #include "ring_dtype_text.hpp"
 #include "ring_spsc.hpp"
 
@@ -9,15 +10,10 @@ namespace fastmas::bindings {
 namespace {
 
 using ringbuffer::RegionSpec;
-using ringbuffer::RingKind;
 
 std::shared_ptr<RingMemory> memory_of(const std::string* name, const RegionSpec& spec) {
     if (spec.slots == ringbuffer::SlotLayout::sequenced) return make_memory<SpscEnd::Sequenced>(name, spec);
     return make_memory<SpscEnd::Contiguous>(name, spec);
-}
-
-Role role_of(Side side) {
-    return side == Side::producer ? SpscEnd::kProducer : SpscEnd::kConsumer;
 }
 
 // The options that a ring is made with; false with an exception set.
@@ -27,7 +23,7 @@ struct Options {
     WaitStrategy wait = WaitStrategy::adaptive;
 
     bool read(PyObject* dtype, PyObject* capacity, PyObject* layout, PyObject* strategy, PyObject* overflow) {
-        spec.kind = RingKind::spsc;
+        spec.kind = SpscEnd::kKind;
         return read_shape(dtype, capacity, &format, &spec) && read_layout(layout, &spec.slots) &&
                read_wait(strategy, &wait) && read_overflow(overflow, &spec.overflow);
     }
@@ -64,7 +60,7 @@ PyObject* spsc_create(PyObject* type, PyObject* const* args, Py_ssize_t nargs, P
             !read_side(given[3], &side) || !dtype_to_text(options.format, &options.spec.dtype))
             return nullptr;
         auto end = std::make_unique<SpscEnd>(std::move(options.format), memory_of(&name, options.spec), options.wait);
-        end->take_over(role_of(side));
+        end->take_over(side);
         return new_ring_object(reinterpret_cast<PyTypeObject*>(type), std::move(end));
     } catch (...) {
         return raise_current_exception();
@@ -72,25 +68,7 @@ PyObject* spsc_create(PyObject* type, PyObject* const* args, Py_ssize_t nargs, P
 }
 
 PyObject* spsc_attach(PyObject* type, PyObject* const* args, Py_ssize_t nargs, PyObject* kwnames) {
-    static const char* const names[] = {"name", "role", "dtype", "wait"};
-    static const Parameters parameters{"attach", names, 4, 1, 1};
-    PyObject* given[4];
-    std::string name;
-    Side side = Side::consumer;
-    WaitStrategy strategy = WaitStrategy::adaptive;
-    if (!match_arguments(parameters, args, nargs, kwnames, given) || !read_name(given[0], &name) ||
-        !read_side(given[1], &side) || !read_wait(given[3], &strategy))
-        return nullptr;
-    try {
-        RingFormat format;
-        auto memory = RingMemory::attach(name, RingKind::spsc);
-        if (!format_from_text(memory->spec(), "ring '" + name + "'", given[2], &format)) return nullptr;
-        auto end = std::make_unique<SpscEnd>(std::move(format), std::move(memory), strategy);
-        end->take_over(role_of(side));
-        return new_ring_object(reinterpret_cast<PyTypeObject*>(type), std::move(end));
-    } catch (...) {
-        return raise_current_exception();
-    }
+    return attach_to_side<SpscEnd>(type, args, nargs, kwnames);
 }
 
 }  // namespace fastmas::bindings
