@@ -16,6 +16,7 @@ struct ReadyCopy {
     std::vector<Entry> entries;
     std::optional<std::pair<Term, NodeId>> hard_state;
     bool must_sync = false;
+    std::uint64_t write = 0;
     std::vector<std::pair<NodeId, py::bytes>> messages;
     std::vector<Entry> committed;
 };
@@ -27,6 +28,7 @@ ReadyCopy copy_ready(RaftNode& node) {
     copy.entries.assign(ready.entries.begin(), ready.entries.end());
     if (ready.hard_state != nullptr) copy.hard_state = {ready.hard_state->term, ready.hard_state->vote};
     copy.must_sync = ready.must_sync;
+    copy.write = ready.write;
     std::vector<std::byte> bytes;
     for (const Message& message : ready.messages) {
         bytes.clear();
@@ -56,8 +58,8 @@ std::tuple<std::string, Term, Index> propose(RaftNode& node, const py::bytes& co
 
 std::unique_ptr<RaftNode> make_node(NodeId id, std::vector<NodeId> voters, std::uint64_t seed,
                                     std::uint32_t election_ticks, std::uint32_t heartbeat_ticks, bool pre_vote,
-                                    bool check_quorum, std::pair<Term, NodeId> hard_state, std::vector<Entry> entries,
-                                    std::optional<Snapshot> snapshot) {
+                                    bool check_quorum, bool async_storage, std::pair<Term, NodeId> hard_state,
+                                    std::vector<Entry> entries, std::optional<Snapshot> snapshot) {
     RaftConfig config;
     config.id = id;
     config.voters = std::move(voters);
@@ -66,6 +68,7 @@ std::unique_ptr<RaftNode> make_node(NodeId id, std::vector<NodeId> voters, std::
     config.heartbeat_ticks = heartbeat_ticks;
     config.pre_vote = pre_vote;
     config.check_quorum = check_quorum;
+    config.async_storage = async_storage;
     return std::make_unique<RaftNode>(
         std::move(config),
         PersistentState{{hard_state.first, hard_state.second}, snapshot.value_or(Snapshot{}), std::move(entries)});
@@ -113,14 +116,16 @@ void register_raft_node(py::module_& area) {
         .def_readonly("entries", &ReadyCopy::entries)
         .def_readonly("hard_state", &ReadyCopy::hard_state)
         .def_readonly("must_sync", &ReadyCopy::must_sync)
+        .def_readonly("write", &ReadyCopy::write)
         .def_readonly("messages", &ReadyCopy::messages)
         .def_readonly("committed", &ReadyCopy::committed);
     py::class_<RaftNode>(area, "RaftNode",
                          "One Raft participant without I/O; the caller owns time, network, disk and state machine.")
         .def(py::init(&make_node), py::arg("node"), py::arg("voters"), py::kw_only(), py::arg("seed") = 0,
              py::arg("election_ticks") = 10, py::arg("heartbeat_ticks") = 2, py::arg("pre_vote") = true,
-             py::arg("check_quorum") = true, py::arg("hard_state") = std::pair<Term, NodeId>(0, 0),
-             py::arg("entries") = std::vector<Entry>(), py::arg("snapshot") = py::none())
+             py::arg("check_quorum") = true, py::arg("async_storage") = false,
+             py::arg("hard_state") = std::pair<Term, NodeId>(0, 0), py::arg("entries") = std::vector<Entry>(),
+             py::arg("snapshot") = py::none())
         .def("tick", &RaftNode::tick)
         .def("step", &step_bytes, py::arg("message"))
         .def("propose", &propose, py::arg("command"), py::arg("now_ns") = 0, py::arg("client") = 0,
@@ -128,6 +133,7 @@ void register_raft_node(py::module_& area) {
         .def("has_ready", &RaftNode::has_ready)
         .def("ready", &copy_ready)
         .def("advance", &RaftNode::advance)
+        .def("stored", &RaftNode::stored, py::arg("write"))
         .def(
             "compact",
             [](RaftNode& n, Index index, const py::bytes& state) {

@@ -30,6 +30,7 @@ void validate(const RaftConfig& config) {
         throw base::ConfigError("a node must be one of the voters, got id " + std::to_string(config.id) +
                                 "; add it to the voters");
     at_least_one("heartbeat_ticks", config.heartbeat_ticks);
+    at_least_one("max_writes_in_flight", config.max_writes_in_flight);
     at_least_one("max_append_entries", config.max_append_entries);
     at_least_one("max_append_bytes", config.max_append_bytes);
     at_least_one("max_inflight_entries", config.max_inflight_entries);

@@ -21,6 +21,12 @@ struct RaftConfig {
     bool check_quorum =
         true;  // a leader that hears from no majority steps down; followers in contact refuse votes (§6)
 
+    // The caller acknowledges writes by stored() instead of advance(), so that they overlap replication (ready.hpp).
+    bool async_storage = false;
+    std::size_t max_writes_in_flight = 64;  // handed out and not acknowledged; what comes then waits in the log
+    // Ticks that a write may stay unacknowledged before a leader steps down and nobody stands; 0 = election_ticks.
+    std::uint32_t hung_write_ticks = 0;
+
     std::size_t max_append_entries = 1024;         // a message
     std::size_t max_append_bytes = 1U << 20;       // a message; one larger entry still goes alone
     std::size_t max_inflight_entries = 16 * 1024;  // sent to a follower and not acknowledged

@@ -1,6 +1,8 @@
 // The disk of a simulated node: what it holds survives a crash, all else does not.
 #pragma once
 
+#include <deque>
+#include <optional>
 #include <vector>
 
 #include "consensus/raft/log.hpp"
@@ -9,8 +11,8 @@
 
 namespace fastmas::consensus::raft {
 
-// Writes are whole and durable at once; torn and lost writes belong to the replica's log file, which is not simulated
-// yet.
+// Writes are whole, and durable at once or, when they are staged, in their order and later: a crash loses those that
+// are not done. Torn writes belong to the replica's log file.
 class SimDisk {
   public:
     explicit SimDisk(std::vector<NodeId> voters) { snapshot_.voters = std::move(voters); }
@@ -27,6 +29,28 @@ class SimDisk {
         }
         if (ready.hard_state != nullptr) hard_state_ = *ready.hard_state;
     }
+    // Asynchronous storage: the same, once finish_one() is called.
+    void stage(const Ready& ready) {
+        Staged& staged = staged_.emplace_back();
+        staged.write = ready.write;
+        if (ready.snapshot != nullptr) staged.snapshot = *ready.snapshot;
+        staged.entries.assign(ready.entries.begin(), ready.entries.end());
+        if (ready.hard_state != nullptr) staged.hard_state = *ready.hard_state;
+    }
+    bool idle() const noexcept { return staged_.empty(); }
+    // The oldest staged write becomes durable; its number.
+    std::uint64_t finish_one() {
+        const Staged staged = std::move(staged_.front());
+        staged_.pop_front();
+        Ready ready;
+        if (staged.snapshot) ready.snapshot = &*staged.snapshot;
+        ready.entries = staged.entries;
+        if (staged.hard_state) ready.hard_state = &*staged.hard_state;
+        persist(ready);
+        return staged.write;
+    }
+    void crash() noexcept { staged_.clear(); }
+
     void compact(const Snapshot& snapshot) {
         snapshot_ = snapshot;
         log_.restore(snapshot);
@@ -40,6 +64,13 @@ class SimDisk {
     const Snapshot& snapshot() const noexcept { return snapshot_; }
 
   private:
+    struct Staged {
+        std::uint64_t write = 0;
+        std::optional<Snapshot> snapshot;
+        std::vector<Entry> entries;
+        std::optional<HardState> hard_state;
+    };
+    std::deque<Staged> staged_;
     HardState hard_state_;
     Snapshot snapshot_;
     Log log_;

@@ -25,6 +25,7 @@ void RaftNode::campaign(bool pre) {
     if (hard_.term >= kMaxTerm) poison("the term counter is used up");
     leader_ = kNoNode;
     yes_ = no_ = 0;
+    own_vote_write_ = 0;
     draw_election_timeout();
     if (pre) {
         // thesis §9.6: asks whether it would win, before it raises its term
@@ -35,14 +36,15 @@ void RaftNode::campaign(bool pre) {
         set_hard_state(hard_.term + 1, config_.id);
         ++counters_.elections;
     }
-    for (std::size_t i = 0; i < config_.voters.size(); ++i)
-        if (config_.voters[i] == config_.id) yes_ |= std::uint64_t{1} << i;
-    if (tally(1, 0, config_.voters.size()) == VoteResult::won) {
-        if (pre)
-            campaign(false);
-        else
-            become_leader();
-        return;
+    if (pre || !config_.async_storage) {
+        count_own_vote();
+        if (tally(1, 0, config_.voters.size()) == VoteResult::won) {
+            count_votes(pre);
+            return;
+        }
+    } else {
+        // its vote for itself is one like any other: it counts once it is durable
+        own_vote_write_ = writes_.next();
     }
     for (const Progress& peer : peers_) {
         Message& request =
@@ -106,6 +108,16 @@ void RaftNode::handle_vote_reply(const Message& message) {
     for (std::size_t i = 0; i < config_.voters.size(); ++i)
         if (config_.voters[i] == message.from) (message.reject ? no_ : yes_) |= std::uint64_t{1} << i;
     no_ &= ~yes_;
+    count_votes(pre);
+}
+
+void RaftNode::count_own_vote() noexcept {
+    own_vote_write_ = 0;
+    for (std::size_t i = 0; i < config_.voters.size(); ++i)
+        if (config_.voters[i] == config_.id) yes_ |= std::uint64_t{1} << i;
+}
+
+void RaftNode::count_votes(bool pre) {
     const auto count = [](std::uint64_t votes) { return static_cast<std::size_t>(std::popcount(votes)); };
     switch (tally(count(yes_), count(no_), config_.voters.size())) {
         case VoteResult::won:

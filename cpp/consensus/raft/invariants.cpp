@@ -119,11 +119,15 @@ void InvariantChecker::on_restore(const RaftNode& node, const Snapshot& snapshot
 
 void InvariantChecker::on_restart(const RaftNode& node) {
     Seen& seen = seen_[node.id()];
-    if (node.term() != seen.hard.term || node.vote() != seen.hard.vote) {
-        // a crash after storing and before the step ended leaves more on disk than was seen, never less
-        if (node.term() < seen.hard.term || (node.term() == seen.hard.term && seen.hard.vote != kNoNode))
-            fail(node, "a restarted node remembers its term and its vote", "term " + std::to_string(seen.hard.term));
-    }
+    // a crash after storing and before the step ended leaves more on disk than was seen, never less
+    const HardState& durable = seen.durable;
+    if (node.term() < durable.term ||
+        (node.term() == durable.term && durable.vote != kNoNode && node.vote() != durable.vote))
+        fail(node, "a restarted node remembers its term and its vote", "term " + std::to_string(durable.term));
+    // writes that were in flight are lost
+    seen.log.assign(committed_.begin(), committed_.begin() + static_cast<std::ptrdiff_t>(node.log().snapshot_index()));
+    for (const Entry& entry : node.log().slice(node.log().first_index(), node.log().last_index()))
+        seen.log.push_back(extend(seen.log.empty() ? Link{} : seen.log.back(), entry));
     seen.hard = {node.term(), node.vote()};
     seen.led = false;
     seen.commit = node.commit_index();
@@ -146,10 +150,16 @@ void InvariantChecker::check_election(const RaftNode& node, const Seen& seen) {
              at(must_hold));
 }
 
+// With as many writes in flight as may be, the log is ahead of what was handed out.
+Index InvariantChecker::known_commit(const RaftNode& node, const Seen& seen) {
+    const bool full = node.writes_in_flight() == node.config().max_writes_in_flight;
+    return full ? std::min<Index>(node.commit_index(), seen.log.size()) : node.commit_index();
+}
+
 void InvariantChecker::check_commit(const RaftNode& node, const Seen& seen, const std::vector<const SimDisk*>& disks) {
-    const Index commit = node.commit_index();
+    const Index commit = known_commit(node, seen);
     if (commit > seen.log.size()) fail(node, "what is committed is stored", at(commit));
-    if (node.role() == Role::leader && node.log().term(commit) != node.term())
+    if (node.role() == Role::leader && node.log().term(node.commit_index()) != node.term())
         fail(node, "a leader commits by counting replicas of entries of its own term only (paper 5.4.2)", at(commit));
     for (Index index = seen.commit + 1; index <= commit; ++index) {
         const Link& link = seen.log[index - 1];
@@ -179,9 +189,11 @@ void InvariantChecker::after_step(const RaftNode& node, const std::vector<const 
         fail(node, "a commit index never falls", "from " + std::to_string(seen.commit));
     if (node.applied_index() > node.commit_index())
         fail(node, "nothing is applied before it is committed", at(node.applied_index()));
-    if (node.log().last_index() != seen.log.size())
+    const bool full = node.writes_in_flight() == node.config().max_writes_in_flight;  // the rest waits in the log
+    if (node.log().last_index() != seen.log.size() && !full)
         fail(node, "what is in the log is stored", at(node.log().last_index()));
     const bool leads = node.role() == Role::leader;
+    seen.durable = disks[node.id() - 1]->hard_state();
     if (leads) check_election(node, seen);
     if (node.commit_index() > seen.commit) check_commit(node, seen, disks);
     if (leads) {
@@ -197,7 +209,7 @@ void InvariantChecker::after_step(const RaftNode& node, const std::vector<const 
     }
     seen.hard = {node.term(), node.vote()};
     seen.led = leads;
-    seen.commit = node.commit_index();
+    seen.commit = known_commit(node, seen);
 }
 
 void InvariantChecker::check_log(const RaftNode& node, const SimDisk& disk) const {

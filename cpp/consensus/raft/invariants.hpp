@@ -49,14 +49,16 @@ class InvariantChecker {
     };
     struct Seen {
         HardState hard;
+        HardState durable;  // what the disk is known to have held
         bool led = false;
         Index commit = 0;
         Index applied = 0;
-        std::vector<Link> log;  // what the node stored, from index 1
+        std::vector<Link> log;  // what the node stored or is storing, from index 1
     };
     [[noreturn]] static void fail(const RaftNode& node, const char* invariant, const std::string& detail);
     static Link extend(const Link& previous, const Entry& entry);
     void check_matching(const RaftNode& node, Index index, const Link& link);
+    static Index known_commit(const RaftNode& node, const Seen& seen);
     void check_election(const RaftNode& node, const Seen& seen);
     void check_commit(const RaftNode& node, const Seen& seen, const std::vector<const SimDisk*>& disks);
 

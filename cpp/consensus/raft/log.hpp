@@ -1,6 +1,7 @@
 // A node's log: the entries after its snapshot, and how far they are durable.
 #pragma once
 
+#include <algorithm>
 #include <optional>
 #include <span>
 #include <vector>
@@ -37,7 +38,9 @@ class Log {
 
     Entry& append(Entry entry);
     void truncate_from(Index index) noexcept;
-    // Marks the log durable up to index, if it still holds that entry of that term there.
+    // Marks the log durable up to index: it holds those entries still, and so does the disk.
+    void mark_stable(Index index) noexcept { stable_index_ = std::max(stable_index_, index); }
+    // The same, if it still holds that entry of that term there.
     void mark_stable(Index index, Term term) noexcept;
     // Forgets the entries up to index, which the log holds.
     void compact(Index index) noexcept;

@@ -28,7 +28,8 @@ RaftNode::RaftNode(RaftConfig config, PersistentState stored)
       log_(stored.snapshot, std::move(stored.entries)),
       snapshot_(std::move(stored.snapshot)),
       commit_(snapshot_.index),
-      applied_(snapshot_.index) {
+      applied_(snapshot_.index),
+      written_(log_.last_index()) {
     if (log_.last_term() > hard_.term)
         throw base::ConfigError("the stored term must be at least that of the last stored entry (" +
                                 std::to_string(log_.last_term()) + "), got " + std::to_string(hard_.term) +
@@ -54,7 +55,13 @@ void RaftNode::poison(const std::string& text) {
 
 void RaftNode::tick() {
     enter();
+    if (writes_.in_flight() != 0 && !storage_hangs()) ++write_elapsed_;
     if (role_ == Role::leader) {
+        // a leader whose disk hangs holds everybody up while it answers every heartbeat: another one does better
+        if (storage_hangs()) {
+            become_follower(hard_.term, kNoNode);
+            return;
+        }
         if (++quorum_elapsed_ >= config_.election_ticks) {
             quorum_elapsed_ = 0;
             if (config_.check_quorum) check_quorum();
@@ -69,7 +76,11 @@ void RaftNode::tick() {
     // contact_elapsed_ saturates: a node may tick on alone for years
     if (contact_elapsed_ < config_.election_ticks) ++contact_elapsed_;
     // §5.2: a follower that hears nothing for the election time-out stands for election
-    if (++election_elapsed_ >= election_timeout_) campaign(config_.pre_vote);
+    if (++election_elapsed_ < election_timeout_) return;
+    if (storage_hangs())
+        draw_election_timeout();
+    else
+        campaign(config_.pre_vote);
 }
 
 bool RaftNode::acceptable(const Message& message) const noexcept {
@@ -157,43 +168,6 @@ Proposal RaftNode::propose(Payload command, const Session& session, std::int64_t
     if (log_.last_index() - commit_ >= config_.max_uncommitted_entries) return {ProposeStatus::full, hard_.term, 0};
     append_own(EntryKind::command, std::move(command), session, now_ns);
     return {ProposeStatus::appended, hard_.term, log_.last_index()};
-}
-
-bool RaftNode::has_ready() const noexcept {
-    return outbox_size_ != 0 || hard_changed_ || snapshot_pending_ || log_.last_index() > log_.stable_index() ||
-           commit_ > applied_;
-}
-
-const Ready& RaftNode::ready() {
-    enter();
-    // proposals wait for it, so that a burst leaves in few messages
-    if (role_ == Role::leader) broadcast();
-    ready_.snapshot = snapshot_pending_ ? &snapshot_ : nullptr;
-    ready_.entries = log_.slice(log_.stable_index() + 1, log_.last_index());
-    ready_.hard_state = hard_changed_ ? &hard_ : nullptr;
-    ready_.must_sync = snapshot_pending_ || hard_changed_ || !ready_.entries.empty();
-    ready_.messages = {outbox_.data(), outbox_size_};
-    ready_.committed = log_.slice(applied_ + 1, commit_);
-    ready_out_ = true;
-    return ready_;
-}
-
-void RaftNode::advance() {
-    if (!poisoned_.empty()) throw base::InvariantError(poisoned_);
-    if (!ready_out_)
-        throw base::ConfigError("node " + std::to_string(config_.id) +
-                                " has no ready() to advance past; call ready() first");
-    ready_out_ = false;
-    snapshot_pending_ = false;
-    hard_changed_ = false;
-    outbox_size_ = 0;
-    if (!ready_.committed.empty()) applied_ = ready_.committed.back().index;
-    if (!ready_.entries.empty()) {
-        log_.mark_stable(ready_.entries.back().index, ready_.entries.back().term);
-        // a leader counts its own log only as far as its own disk holds it
-        if (role_ == Role::leader) advance_commit();
-    }
-    ready_ = Ready();
 }
 
 void RaftNode::compact(Index index, Payload state) {

@@ -11,6 +11,7 @@
 #include "consensus/raft/message.hpp"
 #include "consensus/raft/ready.hpp"
 #include "consensus/raft/types.hpp"
+#include "consensus/raft/writes.hpp"
 
 namespace fastmas::consensus::raft {
 
@@ -63,8 +64,10 @@ class RaftNode {
 
     bool has_ready() const noexcept;
     const Ready& ready();
-    // All duties of the last ready() are done.
+    // All duties of the last ready() are done; with asynchronous storage, its write is on its way.
     void advance();
+    // Asynchronous storage: the write of this number and all before it are durable.
+    void stored(std::uint64_t write);
     // The caller holds a durable snapshot of all entries up to `index`, which is applied already; the log forgets them.
     void compact(Index index, Payload state);
 
@@ -78,6 +81,7 @@ class RaftNode {
     const Log& log() const noexcept { return log_; }
     const Snapshot& snapshot() const noexcept { return snapshot_; }  // what the log no longer holds
     const std::vector<Progress>& progress() const noexcept { return peers_; }
+    std::size_t writes_in_flight() const noexcept { return writes_.in_flight(); }
     const Counters& counters() const noexcept { return counters_; }
     const RaftConfig& config() const noexcept { return config_; }
     const std::string& poisoned() const noexcept { return poisoned_; }  // empty while the node is well
@@ -88,18 +92,29 @@ class RaftNode {
     void enter();  // every public call that changes something begins here
     [[noreturn]] void poison(const std::string& text);
 
-    // raft_election.cpp
+    // election.cpp
     void become_follower(Term term, NodeId leader);
     void become_leader();
     void campaign(bool pre);
     void handle_vote_request(const Message& message);
     void handle_vote_reply(const Message& message);
+    void count_votes(bool pre);
+    void count_own_vote() noexcept;
     bool log_is_up_to_date(Index last_index, Term last_term) const noexcept;
     bool in_contact_with_leader() const noexcept;
     void draw_election_timeout();
     void check_quorum();
 
-    // raft_replication.cpp
+    // storage.cpp
+    bool has_unwritten() const noexcept;
+    bool can_write() const noexcept;
+    Index applicable() const noexcept;
+    void hold_back();
+    void release(std::uint64_t write);
+    bool storage_hangs() const noexcept;
+    void truncate_from(Index index);
+
+    // replication.cpp
     void handle_append(const Message& message);
     void handle_append_reply(const Message& message);
     void handle_snapshot(const Message& message);
@@ -141,6 +156,20 @@ class RaftNode {
 
     std::vector<Message> outbox_;  // the first outbox_size_ wait to be sent; the rest are kept for their capacity
     std::size_t outbox_size_ = 0;
+
+    // Asynchronous storage: what was handed out, and what waits until a write is durable.
+    struct Held {
+        std::uint64_t write = 0;
+        Message message;
+    };
+    WriteQueue writes_;
+    Index written_ = 0;       // the last entry handed out
+    std::vector<Held> held_;  // from held_first_ to held_last_, in the order of their writes; the rest is capacity
+    std::size_t held_first_ = 0;
+    std::size_t held_last_ = 0;
+    std::size_t released_ = 0;          // so many at the front of the outbox wait for nothing any more
+    std::uint64_t own_vote_write_ = 0;  // a candidate's vote for itself counts once this is durable
+    std::uint32_t write_elapsed_ = 0;   // ticks since a write was acknowledged, while some are in flight
     bool hard_changed_ = false;
     bool snapshot_pending_ = false;
     bool ready_out_ = false;

@@ -13,6 +13,7 @@ std::unique_ptr<RaftNode> RaftProtocol::boot(const SimOptions& options, NodeId i
     config.pre_vote = options.pre_vote;
     config.check_quorum = options.check_quorum;
     config.max_append_entries = options.max_append_entries;
+    config.async_storage = options.disk_delay_ns != 0;
     return std::make_unique<RaftNode>(std::move(config), disk.load());
 }
 
@@ -38,6 +39,7 @@ void RaftProtocol::draw_options(SimOptions& options, base::Prng& random) {
     options.pre_vote = !random.chance_ppm(300'000);
     options.check_quorum = !random.chance_ppm(200'000);
     options.max_append_entries = 1 + random.below(8);
+    options.disk_delay_ns = random.chance_ppm(400'000) ? random.between(1, 60) * 500'000 : 0;
 }
 
 std::string RaftProtocol::describe(const Node& node) {
@@ -49,6 +51,8 @@ std::string RaftProtocol::describe(const Node& node) {
 
 void RaftProtocol::cover(const SimCluster<RaftProtocol>& sim, Coverage& coverage) {
     coverage.add("terms led", sim.invariants().terms_led());
+    coverage.add("writes acknowledged later", sim.counters().late_writes);
+    coverage.add("crashes that lost writes", sim.counters().lost_writes);
 }
 
 }  // namespace fastmas::consensus::raft

@@ -1,6 +1,7 @@
 // What a node wants done, and in which order.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "consensus/raft/message.hpp"
@@ -17,7 +18,15 @@ namespace fastmas::consensus::raft {
 //   5. `messages` are sent, in any order, each at most once or more than once or not at all;
 //   6. the state machine is replaced by `snapshot`, then gets each entry of `committed`, in order, exactly once;
 //   7. RaftNode::advance(). Until then the node takes no other call, and the spans stay valid.
+//
+// With RaftConfig::async_storage the writes overlap the rest. Duties 1 to 3 are then handed to a storage that works
+// through them in order, as the write numbered `write`; 4 is gone: `messages` are those that wait for no write (a
+// leader's appends above all), the node keeps votes and acknowledgements back until what they promise is durable; and
+// `committed` holds only what is durable here. Once write w and all before it are durable, the caller says stored(w);
+// it may leave numbers out. advance() says that all is taken over. After a crash, the storage holds a prefix of the
+// writes.
 struct Ready {
+    std::uint64_t write = 0;  // async_storage: the number of this write, 0 when nothing is to be stored
     const Snapshot* snapshot = nullptr;
     std::span<const Entry> entries;
     const HardState* hard_state = nullptr;

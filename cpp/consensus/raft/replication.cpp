@@ -129,7 +129,7 @@ void RaftNode::handle_append(const Message& message) {
         if (held) {
             if (entry.index <= commit_)
                 poison("the leader would replace the committed entry " + std::to_string(entry.index));
-            log_.truncate_from(entry.index);
+            truncate_from(entry.index);
         }
         log_.append(entry);
     }
@@ -209,6 +209,12 @@ void RaftNode::handle_snapshot(const Message& message) {
     }
     // §7: entries it covers go; a suffix that agrees with it stays
     log_.restore(snapshot);
+    if (log_.last_index() == snapshot.index) {
+        // nothing after it stayed: what is on its way to the disk from there on is foreign
+        writes_.truncated_from(snapshot.index + 1);
+        written_ = snapshot.index;
+    }
+    written_ = std::max(written_, snapshot.index);
     snapshot_ = snapshot;
     snapshot_pending_ = true;
     applied_ = snapshot.index;

@@ -72,6 +72,11 @@ void SimCluster<P>::stop(NodeId node) {
     Member& at = member(node);
     if (at.node) counters_.elections += at.node->counters().elections;
     at.node.reset();
+    if constexpr (kStoresLater<Disk>) {
+        if (!at.disk.idle()) ++counters_.lost_writes;
+        at.disk.crash();
+    }
+    at.disk_done_ns = INT64_MAX;
 }
 
 template <class P>
@@ -229,9 +234,40 @@ void SimCluster<P>::jump_to(std::int64_t at_ns) noexcept {
 }
 
 template <class P>
+std::int64_t SimCluster<P>::next_write_ns() const noexcept {
+    std::int64_t next = INT64_MAX;
+    if (options_.disk_delay_ns == 0) return next;
+    for (const Member& at : members_) next = std::min(next, at.disk_done_ns);
+    return next;
+}
+
+template <class P>
+void SimCluster<P>::finish_write() {
+    if constexpr (kStoresLater<Disk>) {
+        const auto found = std::min_element(members_.begin(), members_.end(), [](const Member& a, const Member& b) {
+            return a.disk_done_ns < b.disk_done_ns;
+        });
+        Member& at = *found;
+        now_ns_ = std::max(now_ns_, at.disk_done_ns);
+        const std::uint64_t write = at.disk.finish_one();
+        at.disk_done_ns = at.disk.idle() ? INT64_MAX : now_ns_ + random_.between(1, options_.disk_delay_ns);
+        ++counters_.late_writes;
+        // some acknowledgements stand for those before them, too
+        if (!at.node || (!at.disk.idle() && random_.chance_ppm(200'000))) return;
+        at.node->stored(write);
+        process(at.node->id());
+    }
+}
+
+template <class P>
 void SimCluster<P>::run_one() {
     guarded([&] {
+        const std::int64_t write_ns = next_write_ns();
         const std::int64_t tick_ns = next_tick_ns();
+        if (write_ns != INT64_MAX && write_ns <= tick_ns && (network_.empty() || write_ns <= network_.next_ns())) {
+            finish_write();
+            return;
+        }
         if (!network_.empty() && network_.next_ns() <= tick_ns)
             deliver();
         else if (tick_ns != INT64_MAX)
@@ -244,7 +280,8 @@ void SimCluster<P>::run_one() {
 template <class P>
 void SimCluster<P>::run_for(std::int64_t duration_ns) {
     const std::int64_t end_ns = now_ns_ + duration_ns;
-    while (std::min(next_tick_ns(), network_.empty() ? INT64_MAX : network_.next_ns()) <= end_ns) run_one();
+    while (std::min({next_tick_ns(), next_write_ns(), network_.empty() ? INT64_MAX : network_.next_ns()}) <= end_ns)
+        run_one();
     now_ns_ = std::max(now_ns_, end_ns);
 }
 
@@ -329,7 +366,7 @@ bool SimCluster<P>::process_ready(Member& at, NodeId node) {
     if (crash_here(node)) return false;
     if (ready.must_sync) {
         if (P::replaces(at.disk, ready)) ++counters_.truncations;
-        at.disk.persist(ready);
+        store(at, ready);
         tell(Moment::stored, *at.node);
         if (options_.check_invariants) checker_.on_persist(*at.node, ready);
         if (crash_here(node)) return false;
@@ -346,6 +383,18 @@ bool SimCluster<P>::process_ready(Member& at, NodeId node) {
     at.node->advance();
     tell(Moment::changed, *at.node);
     return true;
+}
+
+template <class P>
+void SimCluster<P>::store(Member& at, const Ready& ready) {
+    if constexpr (kStoresLater<Disk>) {
+        if (options_.disk_delay_ns != 0) {
+            if (at.disk.idle()) at.disk_done_ns = now_ns_ + random_.between(1, options_.disk_delay_ns);
+            at.disk.stage(ready);
+            return;
+        }
+    }
+    at.disk.persist(ready);
 }
 
 template <class P>

@@ -49,6 +49,14 @@ struct ClusterCounters {
     std::uint64_t snapshots_installed = 0;
     std::uint64_t elections = 0;    // by nodes that have since stopped
     std::uint64_t truncations = 0;  // entries a node had stored and replaced
+    std::uint64_t late_writes = 0;  // acknowledged after the node went on
+    std::uint64_t lost_writes = 0;  // in flight when their node crashed
+};
+
+// A disk that can take a write now and have it durable later; its node then has stored().
+template <class Disk>
+inline constexpr bool kStoresLater = requires(Disk& disk) {
+    disk.finish_one();
 };
 
 // Time passes only while there is something to wait for: a cluster with nothing in flight and equal logs is quiet, its
@@ -135,6 +143,7 @@ class SimCluster {
         std::int64_t tick_ns = 0;          // of its own clock
         std::int64_t clock_offset_ns = 0;  // what it tells beyond the time that it is
         std::int64_t paused_until_ns = INT64_MIN;
+        std::int64_t disk_done_ns = INT64_MAX;  // when the oldest write in flight is durable
         Index snapshot_at = 0;
         std::string poisoned;
         explicit Member(std::vector<NodeId> voters) : disk(std::move(voters)) {}
@@ -158,9 +167,12 @@ class SimCluster {
     void poison(NodeId node, const std::string& reason);
     void deliver();
     void tick_next();
+    void finish_write();
+    std::int64_t next_write_ns() const noexcept;
     void process(NodeId node);
     bool process_ready(Member& at, NodeId node);
     bool crash_here(NodeId node);
+    void store(Member& at, const Ready& ready);
     void apply(Member& at, NodeId node, const Ready& ready);
     void on_effect(NodeId node, const Entry& entry, const Applied& applied);
     void on_broken(NodeId node, std::uint64_t index, const Payload& reason);
