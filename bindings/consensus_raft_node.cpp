@@ -51,7 +51,7 @@ bool step_bytes(RaftNode& node, const py::bytes& data) {
 
 std::tuple<std::string, Term, Index> propose(RaftNode& node, const py::bytes& command, std::int64_t now_ns,
                                              std::uint64_t client, std::uint64_t sequence) {
-    static const char* const names[] = {"appended", "not_leader", "too_large", "full"};
+    static const char* const names[] = {"appended", "not_leader", "too_large", "full", "busy"};
     const Proposal proposal = node.propose(Payload(std::string_view(command)), {client, sequence, 0}, now_ns);
     return {names[static_cast<std::size_t>(proposal.status)], proposal.term, proposal.index};
 }
@@ -103,13 +103,13 @@ void register_raft_node(py::module_& area) {
     py::class_<Snapshot>(area, "Snapshot", "The state machine as of an index.")
         .def(py::init(
                  [](Index index, Term term, std::int64_t time_ns, std::vector<NodeId> voters, const py::bytes& state) {
-                     return Snapshot{index, term, time_ns, std::move(voters), Payload(std::string_view(state))};
+                     return Snapshot{index, term, time_ns, Membership(std::move(voters)), Payload(std::string_view(state))};
                  }),
              py::arg("index"), py::arg("term"), py::arg("time_ns"), py::arg("voters"), py::arg("state"))
         .def_readonly("index", &Snapshot::index)
         .def_readonly("term", &Snapshot::term)
         .def_readonly("time_ns", &Snapshot::time_ns)
-        .def_readonly("voters", &Snapshot::voters)
+        .def_property_readonly("voters", [](const Snapshot& s) { return s.membership.voters; })
         .def_property_readonly("state", [](const Snapshot& s) { return to_bytes(s.state); });
     py::class_<ReadyCopy>(area, "Ready", "What a node wants done, in the order of its fields; then advance().")
         .def_readonly("snapshot", &ReadyCopy::snapshot)

@@ -36,7 +36,7 @@ Applied Applier::apply(Index index, std::int64_t time_ns, const Session& session
         throw base::InvariantError("entries are applied in order, expected " + std::to_string(log_index_ + 1) +
                                    ", got " + std::to_string(index));
     log_index_ = index;
-    if (kind == EntryKind::noop) return {};
+    if (kind != EntryKind::command) return {};
     if (session.client != 0 && sessions_.seen(session))
         return {.kind = Applied::Kind::duplicate, .index = 0, .fingerprint = 0, .result = {}};
     Applied applied{.kind = Applied::Kind::effect, .index = commands_ + 1, .fingerprint = 0, .result = {}};

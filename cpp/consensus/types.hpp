@@ -16,7 +16,11 @@ using Index = std::uint64_t;   // 1-based position in the log; 0 = before the fi
 inline constexpr NodeId kNoNode = 0;
 inline constexpr std::size_t kMaxNodes = 63;  // votes are kept as one bit a node
 
-enum class EntryKind : std::uint8_t { noop = 0, command = 1 };
+enum class EntryKind : std::uint8_t {
+    noop = 0,
+    command = 1,
+    membership = 2,  // who takes part from here on; of the protocol, not of the state machine
+};
 
 // Which request of which client an entry carries, so that a retried one takes effect once (Raft thesis §6.3).
 struct Session {
@@ -33,6 +37,7 @@ enum class ProposeStatus : std::uint8_t {
     not_leader,  // dropped: ask the node who leads
     too_large,   // dropped: above the configured size
     full,        // dropped: too many wait already
+    busy,        // dropped: a change of members or of the leader is under way; ask again later
 };
 
 }  // namespace fastmas::consensus

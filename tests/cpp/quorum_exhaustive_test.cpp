@@ -4,6 +4,7 @@
 
 #include "check.hpp"
 #include "consensus/quorum.hpp"
+#include "consensus/raft/membership.hpp"
 
 using namespace fastmas::consensus;
 
@@ -59,6 +60,46 @@ TEST(quorum_index_of_every_vector_of_matches) {
 
 TEST(quorum_index_of_nobody_is_nothing) {
     CHECK_EQUAL(quorum_index({}), 0U);
+}
+
+// Every joint configuration of up to seven nodes, up to renaming (nodes of both halves, of one, of the other), under
+// every vote: an election is won, and an entry committed, with a majority of each half.
+TEST(joint_quorums_of_every_vote) {
+    using fastmas::consensus::raft::Membership;
+    for (NodeId only_new = 0; only_new <= 7; ++only_new)
+        for (NodeId only_old = 0; only_new + only_old <= 7; ++only_old)
+            for (NodeId both = 0; only_new + only_old + both <= 7; ++both) {
+                Membership membership;
+                const NodeId nodes = only_new + only_old + both;
+                for (NodeId id = 1; id <= nodes; ++id) {
+                    if (id <= only_new + both) membership.voters.push_back(id);
+                    if (id > only_new) membership.outgoing.push_back(id);
+                }
+                if (membership.voters.empty() || membership.outgoing.empty()) continue;
+                std::size_t combinations = 1;
+                for (NodeId id = 0; id < nodes; ++id) combinations *= 3;
+                for (std::size_t code = 0; code < combinations; ++code) {
+                    std::size_t votes[2][3] = {};
+                    std::vector<std::size_t> vote(nodes + 1);
+                    for (std::size_t id = 1, rest = code; id <= nodes; ++id, rest /= 3) {
+                        vote[id] = rest % 3;
+                        votes[0][vote[id]] += id <= only_new + both;
+                        votes[1][vote[id]] += id > only_new;
+                    }
+                    const std::size_t sizes[] = {membership.voters.size(), membership.outgoing.size()};
+                    VoteResult expected = VoteResult::won;
+                    for (int half = 0; half < 2; ++half)
+                        if (2 * votes[half][1] <= sizes[half] && expected == VoteResult::won)
+                            expected = VoteResult::pending;
+                    for (int half = 0; half < 2; ++half)
+                        if (2 * (votes[half][0] + votes[half][1]) <= sizes[half]) expected = VoteResult::lost;
+                    const auto is = [&](std::size_t what) {
+                        return [&vote, what](NodeId id) { return vote[id] == what; };
+                    };
+                    CHECK(membership.vote_result(is(1), is(2)) == expected);
+                    CHECK_EQUAL(membership.is_quorum(is(1)), expected == VoteResult::won);
+                }
+            }
 }
 
 TEST_MAIN

@@ -200,7 +200,7 @@ TEST(an_installed_snapshot_is_acknowledged_once_it_is_durable) {
     Slow node(async_config(1, 3));
     node.step(append(2, 1, 1, 0, 0, {command_entry(1, 1)}));
     Message message = message_of(MessageType::snapshot, 2, 1, 1);
-    message.snapshot = {5, 1, 0, voters(3), Payload("state")};
+    message.snapshot = Snapshot{5, 1, 0, voters(3), Payload("state")};
     CHECK(node.step(message).empty());
     CHECK_EQUAL(node.finish().size(), 1U);  // of the entry
     const auto replies = node.finish();

@@ -55,10 +55,12 @@ Message random_message(Prng& random) {
                 entry.term = random.below(10);
                 entry.index = message.index + i + 1;
                 entry.time_ns = static_cast<std::int64_t>(random.next());
-                entry.kind = static_cast<EntryKind>(random.below(2));
+                entry.kind = static_cast<EntryKind>(random.below(3));
                 if (entry.kind == EntryKind::command) {
                     entry.session = {random.next(), random.next(), random.next()};
                     entry.command = random_payload(random);
+                } else if (entry.kind == EntryKind::membership) {
+                    entry.command = encode(Membership({1, 2, static_cast<NodeId>(3 + random.below(9))}));
                 }
                 message.entries.push_back(entry);
             }
@@ -73,12 +75,14 @@ Message random_message(Prng& random) {
             }
             break;
         case MessageType::snapshot:
-            message.snapshot.index = random.next();
-            message.snapshot.term = random.next();
-            message.snapshot.time_ns = static_cast<std::int64_t>(random.next());
-            for (std::uint64_t i = random.below(6); i > 0; --i)
-                message.snapshot.voters.push_back(static_cast<NodeId>(i));
-            message.snapshot.state = random_payload(random);
+            message.snapshot->index = random.next();
+            message.snapshot->term = random.next();
+            message.snapshot->time_ns = static_cast<std::int64_t>(random.next());
+            message.snapshot->membership.id = random.next();
+            for (std::uint64_t i = 1 + random.below(6); i > 0; --i)
+                message.snapshot->membership.voters.insert(message.snapshot->membership.voters.begin(),
+                                                           static_cast<NodeId>(i));
+            message.snapshot->state = random_payload(random);
             break;
     }
     return message;
@@ -207,7 +211,11 @@ TEST(messages_of_strangers_and_impossible_terms_are_dropped_and_counted) {
         node.step(changed);
         return node.counters().dropped - before;
     };
-    CHECK_EQUAL(dropped([](Message& m) { m.from = 4; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.from = kNoNode; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) {
+                    m.entries = {Entry{1, 1, 0, {}, EntryKind::membership, Payload("no membership")}};
+                }),
+                1U);
     CHECK_EQUAL(dropped([](Message& m) { m.from = 1; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.to = 2; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.term = 0; }), 1U);

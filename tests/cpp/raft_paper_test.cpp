@@ -368,7 +368,7 @@ TEST(a_snapshot_replaces_what_it_covers_and_keeps_a_matching_suffix) {
     for (const bool matches : {true, false}) {
         Driven node = follower({1, 1, matches ? 1U : 2U, 2}, 2);
         Message message = message_of(MessageType::snapshot, 2, 1, 3);
-        message.snapshot = {3, 1, 5, voters(3), Payload("state")};
+        message.snapshot = Snapshot{3, 1, 5, voters(3), Payload("state")};
         const auto replies = node.step(message);
         CHECK_EQUAL(replies[0].index, 3U);
         CHECK_EQUAL(node.restored.size(), 1U);
@@ -376,7 +376,7 @@ TEST(a_snapshot_replaces_what_it_covers_and_keeps_a_matching_suffix) {
         CHECK_EQUAL(node->commit_index(), 3U);
         CHECK_EQUAL(node.disk.log().last_index(), matches ? 4U : 3U);
         // a stale one moves nothing backwards
-        message.snapshot.index = 2;
+        message.snapshot->index = 2;
         CHECK_EQUAL(node.step(message)[0].index, 3U);
         CHECK_EQUAL(node->commit_index(), 3U);
         CHECK_EQUAL(node.restored.size(), 1U);

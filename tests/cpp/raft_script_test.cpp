@@ -42,7 +42,8 @@ std::string describe(const Message& message) {
         out << " hint " << message.hint_index << "/" << message.hint_term;
     if (message.type == MessageType::vote_reply || message.type == MessageType::pre_vote_reply)
         out << (message.reject ? " no" : " yes");
-    if (message.type == MessageType::snapshot) out << " of " << message.snapshot.index << "/" << message.snapshot.term;
+    if (message.type == MessageType::snapshot)
+        out << " of " << message.snapshot->index << "/" << message.snapshot->term;
     return out.str();
 }
 

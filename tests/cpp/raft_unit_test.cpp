@@ -195,7 +195,7 @@ TEST(a_snapshot_below_the_commit_index_moves_nothing) {
     node.step(append(2, 1, 1, 4, 1, {}, 4));
     CHECK_EQUAL(node->commit_index(), 4U);
     Message message = message_of(MessageType::snapshot, 2, 1, 1);
-    message.snapshot = {2, 1, 5, voters(3), Payload("old")};
+    message.snapshot = Snapshot{2, 1, 5, voters(3), Payload("old")};
     CHECK_EQUAL(node.step(message)[0].index, 4U);
     CHECK(node.restored.empty());
     CHECK_EQUAL(node->log().first_index(), 1U);

@@ -11,8 +11,9 @@ namespace {
 //   pre_vote_reply, vote_reply:  nothing
 //   append:                      u64 index, u64 log_term, u64 commit, u32 count, entries
 //   append_reply:                u64 index, and when it refuses u64 hint_index, u64 hint_term
-//   snapshot:                    u64 index, u64 term, i64 time_ns, u32 voters, u32 each, u32 size, bytes
-// entry: u64 term, i64 time_ns, u32 kind, u32 size, and of a command u64 client, u64 sequence, u64 acknowledged and its
+//   snapshot:                    u64 index, u64 term, i64 time_ns, u64 id of the membership, u32 size and the
+//                                membership (membership.hpp), u32 size, bytes
+// entry: u64 term, i64 time_ns, u32 kind, u32 size, of a command u64 client, u64 sequence, u64 acknowledged, and the
 // bytes. Its index is implied by its place.
 constexpr std::size_t kHeaderBytes = 24;
 constexpr std::size_t kEntryBytes = 24;
@@ -30,7 +31,7 @@ const char* decode_entries(Reader& reader, Message& message) {
         std::uint32_t kind = 0, size = 0;
         if (!reader.get(entry.term) || !reader.get(entry.time_ns) || !reader.get(kind) || !reader.get(size))
             return "entry cut short";
-        if (kind > static_cast<std::uint32_t>(EntryKind::command)) return "unknown kind of entry";
+        if (kind > static_cast<std::uint32_t>(EntryKind::membership)) return "unknown kind of entry";
         entry.kind = static_cast<EntryKind>(kind);
         entry.index = ++index;
         entry.session = {};
@@ -39,8 +40,9 @@ const char* decode_entries(Reader& reader, Message& message) {
             entry.command = Payload();
             continue;
         }
-        if (!reader.get(entry.session.client) || !reader.get(entry.session.sequence) ||
-            !reader.get(entry.session.acknowledged))
+        if (entry.kind == EntryKind::command &&
+            (!reader.get(entry.session.client) || !reader.get(entry.session.sequence) ||
+             !reader.get(entry.session.acknowledged)))
             return "session cut short";
         if (!reader.get(entry.command, size)) return "command cut short";
     }
@@ -48,14 +50,13 @@ const char* decode_entries(Reader& reader, Message& message) {
 }
 
 const char* decode_snapshot(Reader& reader, Snapshot& snapshot) {
-    std::uint32_t voters = 0, size = 0;
+    std::uint32_t lists = 0, size = 0;
     if (!reader.get(snapshot.index) || !reader.get(snapshot.term) || !reader.get(snapshot.time_ns) ||
-        !reader.get(voters))
+        !reader.get(snapshot.membership.id) || !reader.get(lists) || lists > reader.left())
         return "snapshot cut short";
-    if (voters > kMaxNodes) return "too many voters";
-    snapshot.voters.resize(voters);
-    for (NodeId& voter : snapshot.voters)
-        if (!reader.get(voter)) return "voters cut short";
+    if (!decode(reader.rest().first(lists), snapshot.membership)) return "no membership";
+    Payload skipped;
+    (void)reader.get(skipped, lists);
     if (!reader.get(size) || !reader.get(snapshot.state, size)) return "snapshot cut short";
     return nullptr;
 }
@@ -93,13 +94,13 @@ std::size_t encoded_size(const Message& message) noexcept {
         case MessageType::append: {
             std::size_t size = kHeaderBytes + 28;
             for (const Entry& entry : message.entries)
-                size += kEntryBytes + (entry.kind == EntryKind::command ? kSessionBytes + entry.command.size() : 0);
+                size += kEntryBytes + (entry.kind == EntryKind::command ? kSessionBytes : 0) + entry.command.size();
             return size;
         }
         case MessageType::append_reply:
             return kHeaderBytes + (message.reject ? 24 : 8);
         case MessageType::snapshot:
-            return kHeaderBytes + 32 + 4 * message.snapshot.voters.size() + message.snapshot.state.size();
+            return kHeaderBytes + 40 + encode(message.snapshot->membership).size() + message.snapshot->state.size();
     }
     return 0;
 }
@@ -108,6 +109,7 @@ void encode(const Message& message, std::vector<std::byte>& out) {
     const std::size_t size = encoded_size(message);
     out.reserve(out.size() + size);
     Writer writer(out);
+    Payload membership;
     writer.put(static_cast<std::uint32_t>(size));
     writer.put(kMessageVersion);
     writer.put(static_cast<std::uint8_t>(message.type));
@@ -135,10 +137,11 @@ void encode(const Message& message, std::vector<std::byte>& out) {
                 writer.put(entry.time_ns);
                 writer.put(static_cast<std::uint32_t>(entry.kind));
                 writer.put(static_cast<std::uint32_t>(entry.command.size()));
-                if (entry.kind == EntryKind::noop) continue;
-                writer.put(entry.session.client);
-                writer.put(entry.session.sequence);
-                writer.put(entry.session.acknowledged);
+                if (entry.kind == EntryKind::command) {
+                    writer.put(entry.session.client);
+                    writer.put(entry.session.sequence);
+                    writer.put(entry.session.acknowledged);
+                }
                 writer.put(entry.command.bytes());
             }
             break;
@@ -150,13 +153,15 @@ void encode(const Message& message, std::vector<std::byte>& out) {
             }
             break;
         case MessageType::snapshot:
-            writer.put(message.snapshot.index);
-            writer.put(message.snapshot.term);
-            writer.put(message.snapshot.time_ns);
-            writer.put(static_cast<std::uint32_t>(message.snapshot.voters.size()));
-            for (const NodeId voter : message.snapshot.voters) writer.put(voter);
-            writer.put(static_cast<std::uint32_t>(message.snapshot.state.size()));
-            writer.put(message.snapshot.state.bytes());
+            writer.put(message.snapshot->index);
+            writer.put(message.snapshot->term);
+            writer.put(message.snapshot->time_ns);
+            writer.put(message.snapshot->membership.id);
+            membership = encode(message.snapshot->membership);
+            writer.put(static_cast<std::uint32_t>(membership.size()));
+            writer.put(membership.bytes());
+            writer.put(static_cast<std::uint32_t>(message.snapshot->state.size()));
+            writer.put(message.snapshot->state.bytes());
             break;
     }
 }
@@ -179,7 +184,7 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
     message.index = message.commit = message.hint_index = 0;
     message.log_term = message.hint_term = 0;
     message.entries.clear();
-    message.snapshot = Snapshot();
+    message.snapshot.reset();
     const char* problem = nullptr;
     bool is_reply = false;
     switch (message.type) {
@@ -202,7 +207,7 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
                 problem = "hint cut short";
             break;
         case MessageType::snapshot:
-            problem = decode_snapshot(reader, message.snapshot);
+            problem = decode_snapshot(reader, *message.snapshot);
             break;
     }
     if (problem != nullptr) return problem;

@@ -15,20 +15,25 @@ void at_least_one(const char* name, std::size_t value) {
 
 }  // namespace
 
+Membership initial_membership(const RaftConfig& config) {
+    Membership membership(config.voters);
+    membership.learners = config.learners;
+    membership.witnesses = config.witnesses;
+    std::sort(membership.learners.begin(), membership.learners.end());
+    std::sort(membership.witnesses.begin(), membership.witnesses.end());
+    return membership;
+}
+
 void validate(const RaftConfig& config) {
-    if (config.voters.empty() || config.voters.size() > kMaxNodes)
-        throw base::ConfigError("a cluster has 1 to " + std::to_string(kMaxNodes) + " nodes, got " +
-                                std::to_string(config.voters.size()) + "; 3 or 5 is usual");
-    std::vector<NodeId> sorted = config.voters;
-    std::sort(sorted.begin(), sorted.end());
-    if (sorted.front() == kNoNode) throw base::ConfigError("node ids start at 1, got 0; number the nodes 1 to n");
-    const auto twice = std::adjacent_find(sorted.begin(), sorted.end());
-    if (twice != sorted.end())
-        throw base::ConfigError("node ids must differ, got " + std::to_string(*twice) +
-                                " twice; number the nodes 1 to n");
-    if (!std::binary_search(sorted.begin(), sorted.end(), config.id))
+    const Membership initial = initial_membership(config);
+    if (const std::string problem = problem_of(initial); !problem.empty()) throw base::ConfigError(problem);
+    if (config.id == kNoNode) throw base::ConfigError("node ids start at 1, got 0; number the nodes 1 to n");
+    if (!initial.contains(config.id) && !config.joining)
         throw base::ConfigError("a node must be one of the voters, got id " + std::to_string(config.id) +
-                                "; add it to the voters");
+                                "; add it to the voters, or set joining when a change will bring it in");
+    if (initial.contains(config.id) && (config.joining || config.witness))
+        throw base::ConfigError("joining and witness are for nodes in none of the lists, got id " +
+                                std::to_string(config.id) + "; the lists say what it is");
     at_least_one("heartbeat_ticks", config.heartbeat_ticks);
     at_least_one("max_writes_in_flight", config.max_writes_in_flight);
     at_least_one("max_append_entries", config.max_append_entries);

@@ -11,8 +11,13 @@ namespace fastmas::consensus::raft {
 
 struct RaftConfig {
     NodeId id = kNoNode;
-    std::vector<NodeId> voters;  // all nodes of the cluster, this one among them
-    std::uint64_t seed = 0;      // of the cluster; each node derives its own stream from it and its id
+    // What the cluster began with: the same lists on all its nodes, for ever. What the log says later counts instead.
+    std::vector<NodeId> voters;
+    std::vector<NodeId> learners;   // they get the log and never count
+    std::vector<NodeId> witnesses;  // of the voters
+    bool joining = false;           // this node is in none of these lists: a change of the membership will bring it in
+    bool witness = false;           // joining as a witness
+    std::uint64_t seed = 0;         // of the cluster; each node derives its own stream from it and its id
 
     // Ticks without word from a leader before a follower stands; the actual wait is drawn from [n, 2n) (paper §5.2).
     std::uint32_t election_ticks = 10;
@@ -33,6 +38,8 @@ struct RaftConfig {
     std::size_t max_uncommitted_entries = 1U << 20;
     std::size_t max_command_bytes = 16U << 20;
 };
+
+Membership initial_membership(const RaftConfig& config);
 
 // Throws base::ConfigError that names the rule, the value and the cure.
 void validate(const RaftConfig& config);

@@ -15,7 +15,7 @@ namespace fastmas::consensus::raft {
 // are not done. Torn writes belong to the replica's log file.
 class SimDisk {
   public:
-    explicit SimDisk(std::vector<NodeId> voters) { snapshot_.voters = std::move(voters); }
+    explicit SimDisk(std::vector<NodeId> voters) { snapshot_.membership = Membership(std::move(voters)); }
 
     // Duties 1 to 3 of ready.hpp.
     void persist(const Ready& ready) {

@@ -1,5 +1,5 @@
 // RaftNode: elections (paper §5.2, §5.4.1, §6; thesis §9.6).
-#include <bit>
+#include <algorithm>
 
 #include "consensus/quorum.hpp"
 #include "consensus/raft/node.hpp"
@@ -24,7 +24,8 @@ void RaftNode::become_follower(Term term, NodeId leader) {
 void RaftNode::campaign(bool pre) {
     if (hard_.term >= kMaxTerm) poison("the term counter is used up");
     leader_ = kNoNode;
-    yes_ = no_ = 0;
+    granted_.clear();
+    refused_.clear();
     own_vote_write_ = 0;
     draw_election_timeout();
     if (pre) {
@@ -38,7 +39,7 @@ void RaftNode::campaign(bool pre) {
     }
     if (pre || !config_.async_storage) {
         count_own_vote();
-        if (tally(1, 0, config_.voters.size()) == VoteResult::won) {
+        if (vote_result() == VoteResult::won) {
             count_votes(pre);
             return;
         }
@@ -47,6 +48,7 @@ void RaftNode::campaign(bool pre) {
         own_vote_write_ = writes_.next();
     }
     for (const Progress& peer : peers_) {
+        if (!peer.incoming && !peer.outgoing) continue;
         Message& request =
             send(pre ? MessageType::pre_vote : MessageType::vote, peer.id, pre ? hard_.term + 1 : hard_.term);
         request.index = log_.last_index();
@@ -61,7 +63,11 @@ void RaftNode::become_leader() {
     contact_elapsed_ = 0;
     for (Progress& peer : peers_) {
         // figure 2: nextIndex starts one past the leader's last entry, matchIndex at 0
-        peer = Progress{.id = peer.id, .next = log_.last_index() + 1};
+        peer = Progress{.id = peer.id,
+                        .next = log_.last_index() + 1,
+                        .incoming = peer.incoming,
+                        .outgoing = peer.outgoing,
+                        .witness = peer.witness};
     }
     // §8: a no-op at the start of the term, so that entries of earlier terms get committed (§5.4.2 forbids counting
     // them). Its time is that of the entry before: no clock is needed to win.
@@ -105,21 +111,42 @@ void RaftNode::handle_vote_reply(const Message& message) {
     if (role_ != (pre ? Role::pre_candidate : Role::candidate)) return;
     // a grant for another term than the one asked about is a late answer to an earlier question
     if (pre && !message.reject && message.term != hard_.term + 1) return;
-    for (std::size_t i = 0; i < config_.voters.size(); ++i)
-        if (config_.voters[i] == message.from) (message.reject ? no_ : yes_) |= std::uint64_t{1} << i;
-    no_ &= ~yes_;
+    if (!membership().is_voter(message.from)) return;
+    const auto has = [&](const std::vector<NodeId>& list) {
+        return std::find(list.begin(), list.end(), message.from) != list.end();
+    };
+    if (has(granted_)) return;
+    if (!message.reject)
+        granted_.push_back(message.from);
+    else if (!has(refused_))
+        refused_.push_back(message.from);
     count_votes(pre);
 }
 
-void RaftNode::count_own_vote() noexcept {
+void RaftNode::count_own_vote() {
     own_vote_write_ = 0;
-    for (std::size_t i = 0; i < config_.voters.size(); ++i)
-        if (config_.voters[i] == config_.id) yes_ |= std::uint64_t{1} << i;
+    granted_.push_back(config_.id);
+}
+
+bool RaftNode::may_lead() const noexcept {
+    if (config_.witness) return false;  // it has no commands to send
+    if (in_incoming_ || in_outgoing_) return true;
+    // thesis §4.2.2: a server that is not part of its own latest configuration still stands, without counting itself,
+    // until that configuration is committed: the others may need its vote, and its log may be the longest
+    return commit_ < membership().id && std::any_of(memberships_.begin(), memberships_.end(),
+                                                    [&](const auto& each) { return each.is_voter(config_.id); });
+}
+
+VoteResult RaftNode::vote_result() const {
+    const auto in = [](const std::vector<NodeId>& list) {
+        return [&list](NodeId id) { return std::find(list.begin(), list.end(), id) != list.end(); };
+    };
+    // a grant counts even if a refusal came first
+    return membership().vote_result(in(granted_), [&](NodeId id) { return in(refused_)(id) && !in(granted_)(id); });
 }
 
 void RaftNode::count_votes(bool pre) {
-    const auto count = [](std::uint64_t votes) { return static_cast<std::size_t>(std::popcount(votes)); };
-    switch (tally(count(yes_), count(no_), config_.voters.size())) {
+    switch (vote_result()) {
         case VoteResult::won:
             if (pre)
                 campaign(false);
@@ -135,13 +162,13 @@ void RaftNode::count_votes(bool pre) {
 }
 
 void RaftNode::check_quorum() {
-    std::size_t active = 1;
-    for (Progress& peer : peers_) {
-        if (peer.active) ++active;
-        peer.active = false;
-    }
+    const bool has_quorum = membership().is_quorum([&](NodeId id) {
+        const Progress* peer = find(id);
+        return id == config_.id || (peer != nullptr && peer->active);
+    });
+    for (Progress& peer : peers_) peer.active = false;
     // thesis §6.2: a leader steps down when an election time-out passes without word from a majority
-    if (active < quorum_size(config_.voters.size())) become_follower(hard_.term, kNoNode);
+    if (!has_quorum) become_follower(hard_.term, kNoNode);
 }
 
 }  // namespace fastmas::consensus::raft

@@ -34,6 +34,16 @@ InvariantChecker::Link InvariantChecker::extend(const Link& previous, const Entr
             entry.time_ns};
 }
 
+InvariantChecker::Link InvariantChecker::link_of(const RaftNode& node, const Link& previous, const Entry& entry) const {
+    if (!node.is_witness() || entry.kind != EntryKind::command) return extend(previous, entry);
+    // a witness has no commands: its entry is the one that some log has under that index and term
+    if (entry.index <= first_.size() && first_[entry.index - 1].term == entry.term) return first_[entry.index - 1];
+    const auto found = others_.find({entry.index, entry.term});
+    if (found == others_.end() || !entry.command.empty())
+        fail(node, "a witness holds what a leader made, without its commands", at(entry.index));
+    return found->second;
+}
+
 void InvariantChecker::check_matching(const RaftNode& node, Index index, const Link& link) {
     const char* const invariant =
         "log matching: two logs that hold an entry of the same index and term are the same up to it";
@@ -50,6 +60,7 @@ void InvariantChecker::check_matching(const RaftNode& node, Index index, const L
 
 void InvariantChecker::on_persist(const RaftNode& node, const Ready& ready) {
     Seen& seen = seen_[node.id()];
+    claimed_ = std::max(claimed_, node.commit_index());
     std::vector<Link>& log = seen.log;
     if (ready.snapshot != nullptr) {
         const Snapshot& snapshot = *ready.snapshot;
@@ -73,7 +84,7 @@ void InvariantChecker::on_persist(const RaftNode& node, const Ready& ready) {
         if (entry.term < previous.term) fail(node, "terms never fall along a log", at(entry.index));
         if (!log.empty() && entry.time_ns < previous.time_ns)
             fail(node, "time never falls along a log", at(entry.index));
-        log.push_back(extend(previous, entry));
+        log.push_back(link_of(node, previous, entry));
         check_matching(node, entry.index, log.back());
     }
 }
@@ -127,7 +138,7 @@ void InvariantChecker::on_restart(const RaftNode& node) {
     // writes that were in flight are lost
     seen.log.assign(committed_.begin(), committed_.begin() + static_cast<std::ptrdiff_t>(node.log().snapshot_index()));
     for (const Entry& entry : node.log().slice(node.log().first_index(), node.log().last_index()))
-        seen.log.push_back(extend(seen.log.empty() ? Link{} : seen.log.back(), entry));
+        seen.log.push_back(link_of(node, seen.log.empty() ? Link{} : seen.log.back(), entry));
     seen.hard = {node.term(), node.vote()};
     seen.led = false;
     seen.commit = node.commit_index();
@@ -168,14 +179,50 @@ void InvariantChecker::check_commit(const RaftNode& node, const Seen& seen, cons
                 fail(node, "state machine safety: no two nodes commit different entries at the same index", at(index));
             continue;
         }
-        std::size_t holders = 0;
-        for (const SimDisk* disk : disks)
-            if (disk->log().snapshot_index() >= index || disk->log().term(index) == link.term) ++holders;
-        if (holders < quorum_size(disks.size()))
-            fail(node, "what is committed is on a majority of disks", at(index) + " on " + std::to_string(holders));
+        const auto holds = [&](NodeId id) {
+            const SimDisk& disk = *disks[id - 1];
+            return disk.log().snapshot_index() >= index || disk.log().term(index) == link.term;
+        };
+        // a follower may tell of it before the leader's step ends, and not know yet which configuration that leader has
+        bool is_on_quorum = node.membership().is_quorum(holds);
+        for (std::size_t i = 0; i < memberships_.size() && !is_on_quorum && node.role() != Role::leader; ++i)
+            is_on_quorum = memberships_[i].is_quorum(holds);
+        if (!is_on_quorum)
+            fail(node, "what is committed is on a majority of disks, of both halves while joint", at(index));
         committed_.push_back(link);
         commit_terms_.push_back(node.term());
     }
+}
+
+void InvariantChecker::check_memberships(const RaftNode& node) {
+    const std::vector<Membership>& all = node.memberships();
+    for (std::size_t i = 1; i < all.size(); ++i) {
+        const Membership &before = all[i - 1], &after = all[i];
+        if (after.is_joint() ? after.outgoing != before.voters || before.is_joint() : after.voters != before.voters)
+            fail(node, "voters change through a joint configuration only", at(after.id));
+        if (node.log().at(after.id).kind != EntryKind::membership)
+            fail(node, "a configuration in force is that of the latest such entry in the log", at(after.id));
+    }
+    claimed_ = std::max(claimed_, node.commit_index());
+    // a new leader may hold C_old,new and C_new and not know yet that the first is committed
+    if (node.role() == Role::leader && all.size() > 1 && all[all.size() - 2].id > claimed_)
+        fail(node, "one membership change at a time", at(all.back().id));
+    if (node.role() == Role::leader && node.is_witness()) fail(node, "a witness never leads", "");
+    const Membership& now = node.membership();
+    Seen& seen = seen_[node.id()];
+    if (now.id < seen.membership) ++changes_.rolled_back;
+    if (now.id > seen.membership && all.size() > 1) {
+        const Membership& before = all[all.size() - 2];
+        // a joint state that its maker did not live to leave
+        if (before.is_joint() && node.role() == Role::leader && node.log().term(now.id) != node.log().term(before.id))
+            ++changes_.left_by_another;
+        for (const NodeId id : now.voters)
+            if (Membership::has(before.learners, id) && now.is_joint()) ++changes_.promoted;
+    }
+    seen.membership = now.id;
+    if (std::find(memberships_.begin(), memberships_.end(), now) != memberships_.end()) return;
+    memberships_.push_back(now);
+    changes_.joint += now.is_joint();
 }
 
 void InvariantChecker::after_step(const RaftNode& node, const std::vector<const SimDisk*>& disks) {
@@ -193,6 +240,7 @@ void InvariantChecker::after_step(const RaftNode& node, const std::vector<const 
     if (node.log().last_index() != seen.log.size() && !full)
         fail(node, "what is in the log is stored", at(node.log().last_index()));
     const bool leads = node.role() == Role::leader;
+    check_memberships(node);
     seen.durable = disks[node.id() - 1]->hard_state();
     if (leads) check_election(node, seen);
     if (node.commit_index() > seen.commit) check_commit(node, seen, disks);
@@ -219,7 +267,7 @@ void InvariantChecker::check_log(const RaftNode& node, const SimDisk& disk) cons
             fail(node, "log and disk hold what was stored", at(log->last_index()));
         for (Index index = log->first_index(); index <= log->last_index(); ++index) {
             const Link previous = index == 1 ? Link{} : seen.log[index - 2];
-            if (!same(extend(previous, log->at(index)), seen.log[index - 1]))
+            if (!same(link_of(node, previous, log->at(index)), seen.log[index - 1]))
                 fail(node, "log and disk hold what was stored", at(index));
         }
     }

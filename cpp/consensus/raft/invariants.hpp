@@ -39,6 +39,15 @@ class InvariantChecker {
     std::uint64_t checks() const noexcept { return checks_; }
     Index committed() const noexcept { return committed_.size(); }
     std::uint64_t commands() const noexcept { return history_.commands(); }
+    std::size_t memberships() const noexcept { return memberships_.size(); }
+    // What became of configurations, over all nodes.
+    struct Changes {
+        std::uint64_t joint = 0;            // in force on some node
+        std::uint64_t left_by_another = 0;  // joint states that a later leader than their maker left
+        std::uint64_t promoted = 0;         // learners made voters
+        std::uint64_t rolled_back = 0;      // truncated away again
+    };
+    const Changes& changes() const noexcept { return changes_; }
     std::size_t terms_led() const noexcept { return leaders_.size(); }
 
   private:
@@ -53,9 +62,12 @@ class InvariantChecker {
         bool led = false;
         Index commit = 0;
         Index applied = 0;
+        Index membership = 0;   // the id of the one in force
         std::vector<Link> log;  // what the node stored or is storing, from index 1
     };
     [[noreturn]] static void fail(const RaftNode& node, const char* invariant, const std::string& detail);
+    Link link_of(const RaftNode& node, const Link& previous, const Entry& entry) const;
+    void check_memberships(const RaftNode& node);
     static Link extend(const Link& previous, const Entry& entry);
     void check_matching(const RaftNode& node, Index index, const Link& link);
     static Index known_commit(const RaftNode& node, const Seen& seen);
@@ -67,7 +79,10 @@ class InvariantChecker {
     std::vector<Link> first_;                        // the first entry ever stored at each index
     std::map<std::pair<Index, Term>, Link> others_;  // those of other terms
     std::vector<Link> committed_;
-    std::vector<Term> commit_terms_;  // the term in which each index was first known to be committed
+    std::vector<Term> commit_terms_;       // the term in which each index was first known to be committed
+    std::vector<Membership> memberships_;  // every one that was ever in force on some node
+    Changes changes_;
+    Index claimed_ = 0;  // the furthest that any node said is committed, be it checked already or not
     AppliedHistory history_;
     std::uint64_t checks_ = 0;
 };

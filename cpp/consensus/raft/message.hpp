@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/boxed.hpp"
 #include "consensus/raft/types.hpp"
 
 namespace fastmas::consensus::raft {
@@ -32,9 +33,9 @@ struct Message {
     Index commit = 0;   // append: the leader's commit index
     Index hint_index =
         0;  // refusing append_reply: first index of hint_term, or one past the last entry (paper §5.3, end)
-    Term hint_term = 0;          // refusing append_reply: the conflicting entry's term, 0 when the log is too short
-    std::vector<Entry> entries;  // append
-    Snapshot snapshot;           // snapshot
+    Term hint_term = 0;              // refusing append_reply: the conflicting entry's term, 0 when the log is too short
+    std::vector<Entry> entries;      // append
+    base::Boxed<Snapshot> snapshot;  // snapshot
 
     friend bool operator==(const Message&, const Message&) = default;
 };

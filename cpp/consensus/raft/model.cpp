@@ -48,15 +48,13 @@ struct ModelDigest {
         Digest digest;
         digest.add(named(node.config_.id, renaming)).add(static_cast<std::uint64_t>(node.role_));
         digest.add(node.hard_.term).add(named(node.hard_.vote, renaming)).add(named(node.leader_, renaming));
-        digest.add(node.commit_).add(node.applied_);
+        digest.add(node.commit_).add(node.applied_).add(node.membership().id);
         add(digest, node.log_);
         std::uint64_t sum = 0;  // of what is kept for each node: the order they stand in means nothing
         if (node.role_ == Role::candidate || node.role_ == Role::pre_candidate)
-            for (std::size_t i = 0; i < node.config_.voters.size(); ++i)
-                sum += Digest()
-                           .add(named(node.config_.voters[i], renaming))
-                           .add((node.yes_ >> i & 1U) | (node.no_ >> i & 1U) << 1)
-                           .value();
+            for (const auto* list : {&node.granted_, &node.refused_})
+                for (const NodeId id : *list)
+                    sum += Digest().add(named(id, renaming)).add(list == &node.granted_).value();
         if (node.role_ == Role::leader)
             for (const Progress& peer : node.peers_)
                 sum += Digest()

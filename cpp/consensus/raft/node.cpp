@@ -21,6 +21,15 @@ const char* to_string(Role role) noexcept {
     return "unknown";
 }
 
+namespace {
+
+bool is_membership(const Payload& command) {
+    Membership membership;
+    return decode(command.bytes(), membership);
+}
+
+}  // namespace
+
 RaftNode::RaftNode(RaftConfig config, PersistentState stored)
     : config_((validate(config), std::move(config))),
       random_(base::derive_seed(config_.seed, "raft/" + std::to_string(config_.id))),
@@ -34,9 +43,8 @@ RaftNode::RaftNode(RaftConfig config, PersistentState stored)
         throw base::ConfigError("the stored term must be at least that of the last stored entry (" +
                                 std::to_string(log_.last_term()) + "), got " + std::to_string(hard_.term) +
                                 "; restore the store from a healthy copy");
-    for (const NodeId voter : config_.voters)
-        if (voter != config_.id) peers_.push_back({.id = voter});
-    matched_.reserve(config_.voters.size());
+    if (!config_.joining) config_.witness = initial_membership(config_).is_witness(config_.id);
+    load_memberships();
     draw_election_timeout();
 }
 
@@ -77,15 +85,17 @@ void RaftNode::tick() {
     if (contact_elapsed_ < config_.election_ticks) ++contact_elapsed_;
     // §5.2: a follower that hears nothing for the election time-out stands for election
     if (++election_elapsed_ < election_timeout_) return;
-    if (storage_hangs())
+    if (storage_hangs() || !may_lead())
         draw_election_timeout();
     else
         campaign(config_.pre_vote);
 }
 
-bool RaftNode::acceptable(const Message& message) const noexcept {
+bool RaftNode::acceptable(const Message& message) const {
     if (message.to != config_.id || message.from == config_.id) return false;
-    if (std::find(config_.voters.begin(), config_.voters.end(), message.from) == config_.voters.end()) return false;
+    // From whom is not asked: a node may lack the very entry that brings the sender in, and a voter answers the
+    // request, not its own view of the membership (§6). Only members are counted.
+    if (message.from == kNoNode) return false;
     if (message.term == 0 || message.term > kMaxTerm || message.index > kMaxTerm || message.log_term > message.term)
         return false;
     const bool names_an_entry = message.type == MessageType::append || message.type == MessageType::vote ||
@@ -98,14 +108,15 @@ bool RaftNode::acceptable(const Message& message) const noexcept {
         for (const Entry& entry : message.entries) {
             if (entry.index != ++index || entry.term < term || entry.term == 0 || entry.term > message.term)
                 return false;
+            if (entry.kind == EntryKind::membership && !is_membership(entry.command)) return false;
             term = entry.term;
         }
     }
     if (message.type == MessageType::snapshot) {
-        const Snapshot& snapshot = message.snapshot;
+        const Snapshot& snapshot = *message.snapshot;
         if (snapshot.index == 0 || snapshot.index > kMaxTerm || snapshot.term == 0 || snapshot.term > message.term)
             return false;
-        if (snapshot.voters != config_.voters) return false;
+        if (snapshot.membership.id > snapshot.index || !problem_of(snapshot.membership).empty()) return false;
     }
     return true;
 }
@@ -133,7 +144,7 @@ void RaftNode::step(const Message& message) {
         if (message.type == MessageType::append || message.type == MessageType::snapshot) {
             Message& reply = send(MessageType::append_reply, message.from, hard_.term);
             reply.reject = true;
-            reply.index = message.type == MessageType::append ? message.index : message.snapshot.index;
+            reply.index = message.type == MessageType::append ? message.index : message.snapshot->index;
         } else if (asks_for_vote) {
             const bool pre = message.type == MessageType::pre_vote;
             send(pre ? MessageType::pre_vote_reply : MessageType::vote_reply, message.from, hard_.term).reject = true;
@@ -164,6 +175,8 @@ void RaftNode::step(const Message& message) {
 Proposal RaftNode::propose(Payload command, const Session& session, std::int64_t now_ns) {
     enter();
     if (role_ != Role::leader) return {ProposeStatus::not_leader, hard_.term, 0};
+    // a leader that is leaving only sees its own removal through
+    if (!in_incoming_ && !in_outgoing_) return {ProposeStatus::busy, hard_.term, 0};
     if (command.size() > config_.max_command_bytes) return {ProposeStatus::too_large, hard_.term, 0};
     if (log_.last_index() - commit_ >= config_.max_uncommitted_entries) return {ProposeStatus::full, hard_.term, 0};
     append_own(EntryKind::command, std::move(command), session, now_ns);
@@ -178,7 +191,11 @@ void RaftNode::compact(Index index, Payload state) {
                                 " applied and the snapshot at " + std::to_string(snapshot_.index) +
                                 "; snapshot what was applied");
     log_.compact(index);
-    snapshot_ = {index, log_.snapshot_term(), log_.snapshot_time_ns(), config_.voters, std::move(state)};
+    // the membership as of index: a later one may stand in the log already
+    const auto later =
+        std::find_if(memberships_.begin(), memberships_.end(), [&](const Membership& each) { return each.id > index; });
+    memberships_.erase(memberships_.begin(), later - 1);
+    snapshot_ = {index, log_.snapshot_term(), log_.snapshot_time_ns(), memberships_.front(), std::move(state)};
 }
 
 void RaftNode::set_hard_state(Term term, NodeId vote) noexcept {
@@ -210,7 +227,7 @@ Message& RaftNode::send(MessageType type, NodeId to, Term term) {
     message.index = message.commit = message.hint_index = 0;
     message.log_term = message.hint_term = 0;
     message.entries.clear();
-    message.snapshot = Snapshot();
+    message.snapshot.reset();
     return message;
 }
 

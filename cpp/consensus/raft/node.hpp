@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/prng.hpp"
+#include "consensus/quorum.hpp"
 #include "consensus/raft/config.hpp"
 #include "consensus/raft/log.hpp"
 #include "consensus/raft/message.hpp"
@@ -37,6 +38,9 @@ struct Progress {
     Index commit_sent = 0;
     Index snapshot_index = 0;
     State state = State::probe;
+    bool incoming = false;  // a voter of the configuration, or while it is joint of C_new
+    bool outgoing = false;  // a voter of C_old
+    bool witness = false;
     bool paused = false;  // probe: one is under way
     bool active = false;  // heard from since the last quorum check
     std::uint32_t snapshot_ticks = 0;
@@ -62,6 +66,11 @@ class RaftNode {
     // `now_ns` stamps the entry, unless the log is ahead of it already.
     Proposal propose(Payload command, const Session& session, std::int64_t now_ns);
 
+    // Begins a change to the target's voters, learners and witnesses; it is over once an entry of the target itself is
+    // committed. busy while another one is under way, or this leader has committed nothing of its own term yet. Throws
+    // base::ConfigError for a target that cannot be.
+    Proposal change_membership(Membership target, std::int64_t now_ns);
+
     bool has_ready() const noexcept;
     const Ready& ready();
     // All duties of the last ready() are done; with asynchronous storage, its write is on its way.
@@ -79,7 +88,10 @@ class RaftNode {
     Index commit_index() const noexcept { return commit_; }
     Index applied_index() const noexcept { return applied_; }  // handed out in Ready::committed and advanced past
     const Log& log() const noexcept { return log_; }
-    const Snapshot& snapshot() const noexcept { return snapshot_; }  // what the log no longer holds
+    const Snapshot& snapshot() const noexcept { return snapshot_; }                // what the log no longer holds
+    const Membership& membership() const noexcept { return memberships_.back(); }  // in force, committed or not
+    const std::vector<Membership>& memberships() const noexcept { return memberships_; }  // since the snapshot
+    bool is_witness() const noexcept { return config_.witness; }
     const std::vector<Progress>& progress() const noexcept { return peers_; }
     std::size_t writes_in_flight() const noexcept { return writes_.in_flight(); }
     const Counters& counters() const noexcept { return counters_; }
@@ -99,7 +111,9 @@ class RaftNode {
     void handle_vote_request(const Message& message);
     void handle_vote_reply(const Message& message);
     void count_votes(bool pre);
-    void count_own_vote() noexcept;
+    void count_own_vote();
+    VoteResult vote_result() const;
+    bool may_lead() const noexcept;
     bool log_is_up_to_date(Index last_index, Term last_term) const noexcept;
     bool in_contact_with_leader() const noexcept;
     void draw_election_timeout();
@@ -114,6 +128,15 @@ class RaftNode {
     bool storage_hangs() const noexcept;
     void truncate_from(Index index);
 
+    // reconfigure.cpp
+    void load_memberships();
+    void adopt(const Entry& entry);
+    void roll_back_memberships(Index index);
+    void restore_membership(const Snapshot& snapshot);
+    void reconfigure();
+    bool change_is_open() const noexcept;
+    void after_commit();
+
     // replication.cpp
     void handle_append(const Message& message);
     void handle_append_reply(const Message& message);
@@ -121,13 +144,15 @@ class RaftNode {
     void back_off(Progress& peer, const Message& reply);
     void send_append(Progress& peer, bool heartbeat);
     void send_snapshot(Progress& peer);
+    Index last_for(const Progress& peer) const noexcept;
     void send_where_needed(Progress& peer);
     void broadcast();
     void heartbeat();
     void advance_commit();
+    Index matched_by(bool Progress::*votes, bool self);
     void append_own(EntryKind kind, Payload command, const Session& session, std::int64_t now_ns);
 
-    bool acceptable(const Message& message) const noexcept;
+    bool acceptable(const Message& message) const;
     void set_hard_state(Term term, NodeId vote) noexcept;
     void set_commit(Index index);
     Progress* find(NodeId id) noexcept;
@@ -144,9 +169,12 @@ class RaftNode {
     Index commit_ = 0;
     Index applied_ = 0;
 
-    std::vector<Progress> peers_;  // the other nodes; meaningful on a leader
-    std::uint64_t yes_ = 0;        // votes, one bit a voter in config order
-    std::uint64_t no_ = 0;
+    std::vector<Membership> memberships_;  // of the snapshot, then each of the log's
+    bool in_incoming_ = false;             // this node, as Progress says it of the others
+    bool in_outgoing_ = false;
+    std::vector<Progress> peers_;  // the other members; meaningful on a leader
+    std::vector<NodeId> granted_;  // votes
+    std::vector<NodeId> refused_;
     std::uint32_t election_elapsed_ = 0;  // since the timer was last reset
     std::uint32_t contact_elapsed_ = 0;   // since a leader was last heard, or since the start
     std::uint32_t heartbeat_elapsed_ = 0;
@@ -163,6 +191,7 @@ class RaftNode {
         Message message;
     };
     WriteQueue writes_;
+    Index applicable_ = 0;    // as of the last ready()
     Index written_ = 0;       // the last entry handed out
     std::vector<Held> held_;  // from held_first_ to held_last_, in the order of their writes; the rest is capacity
     std::size_t held_first_ = 0;

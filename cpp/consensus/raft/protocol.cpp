@@ -7,6 +7,9 @@ std::unique_ptr<RaftNode> RaftProtocol::boot(const SimOptions& options, NodeId i
     RaftConfig config;
     config.id = id;
     config.voters = voters;
+    const std::size_t full = voters.size() - std::min(options.witnesses, voters.size() - 1);
+    config.witnesses.assign(voters.begin() + static_cast<std::ptrdiff_t>(full), voters.end());
+    config.joining = id > voters.size();
     config.seed = seed;
     config.election_ticks = options.election_ticks;
     config.heartbeat_ticks = options.heartbeat_ticks;
@@ -18,6 +21,7 @@ std::unique_ptr<RaftNode> RaftProtocol::boot(const SimOptions& options, NodeId i
 }
 
 bool RaftProtocol::in_step(const Node& leads, const Node& other) noexcept {
+    if (!leads.membership().contains(other.id())) return true;  // it hears of nothing
     const Index last = leads.log().last_index();
     return other.leader() == leads.id() && other.term() == leads.term() && other.log().last_index() == last &&
            other.commit_index() == last && other.applied_index() == last;
@@ -25,7 +29,10 @@ bool RaftProtocol::in_step(const Node& leads, const Node& other) noexcept {
 
 Snapshot RaftProtocol::snapshot(const Node& node, Payload state) {
     const Entry& last = node.log().at(node.applied_index());
-    return {last.index, last.term, last.time_ns, node.config().voters, std::move(state)};
+    const Membership* membership = &node.memberships().front();
+    for (const Membership& each : node.memberships())
+        if (each.id <= last.index) membership = &each;
+    return {last.index, last.term, last.time_ns, *membership, std::move(state)};
 }
 
 TraceEvent RaftProtocol::trace(const Message& message, std::int64_t now_ns) noexcept {
@@ -39,7 +46,45 @@ void RaftProtocol::draw_options(SimOptions& options, base::Prng& random) {
     options.pre_vote = !random.chance_ppm(300'000);
     options.check_quorum = !random.chance_ppm(200'000);
     options.max_append_entries = 1 + random.below(8);
+    if (options.nodes >= 3 && random.chance_ppm(500'000)) options.spare = random.below(options.nodes - 1);
+    if (options.nodes - options.spare >= 3 && random.chance_ppm(200'000)) options.witnesses = 1;
     options.disk_delay_ns = random.chance_ppm(400'000) ? random.between(1, 60) * 500'000 : 0;
+}
+
+void RaftProtocol::disturb(SimCluster<RaftProtocol>& sim, base::Prng& random) {
+    const NodeId leader = sim.leader();
+    if (leader == kNoNode || !random.chance_ppm(200'000)) return;
+    const Node& leads = *sim.node(leader);
+    // any set of voters, now and then none of the old ones; the others listen or are out. A witness stays one.
+    Membership target;
+    for (NodeId id = 1; id <= sim.size(); ++id) {
+        const bool is_witness = leads.config().witnesses == std::vector<NodeId>{id};
+        const std::uint64_t part = random.below(5);
+        if (part < 3) target.voters.push_back(id);
+        if (part < 3 && is_witness) target.witnesses.push_back(id);
+        if (part == 3 && !is_witness) target.learners.push_back(id);
+    }
+    if (target.voters.size() <= target.witnesses.size()) return;
+    sim.act(leader, [&](Node& node) { (void)node.change_membership(target, sim.now_ns()); });
+}
+
+void RaftProtocol::mended(SimCluster<RaftProtocol>& sim) {
+    Membership target;
+    for (NodeId id = 1; id <= sim.size(); ++id) {
+        target.voters.push_back(id);
+        if (!has_machine(*sim.node(id))) target.witnesses.push_back(id);
+    }
+    for (int i = 0; i < 100; ++i) {
+        const NodeId leader = sim.leader();
+        if (leader != kNoNode) {
+            const Membership& now = sim.node(leader)->membership();
+            if (!now.is_joint() && now.voters == target.voters && sim.node(leader)->commit_index() >= now.id) return;
+            if (!now.is_joint() && now.voters != target.voters)
+                sim.act(leader, [&](Node& node) { (void)node.change_membership(target, sim.now_ns()); });
+        }
+        sim.run_for(200'000'000);
+    }
+    throw ScenarioFailure("a healthy cluster takes all its nodes in");
 }
 
 std::string RaftProtocol::describe(const Node& node) {
@@ -51,6 +96,11 @@ std::string RaftProtocol::describe(const Node& node) {
 
 void RaftProtocol::cover(const SimCluster<RaftProtocol>& sim, Coverage& coverage) {
     coverage.add("terms led", sim.invariants().terms_led());
+    coverage.add("configurations in force", sim.invariants().memberships());
+    coverage.add("joint configurations", sim.invariants().changes().joint);
+    coverage.add("joint states left by a later leader", sim.invariants().changes().left_by_another);
+    coverage.add("learners promoted", sim.invariants().changes().promoted);
+    coverage.add("configurations rolled back", sim.invariants().changes().rolled_back);
     coverage.add("writes acknowledged later", sim.counters().late_writes);
     coverage.add("crashes that lost writes", sim.counters().lost_writes);
 }

@@ -40,7 +40,8 @@ struct RaftProtocol {
 
     // What Scenario asks beyond that.
     static void draw_options(SimOptions& options, base::Prng& random);
-    static void disturb(SimCluster<RaftProtocol>&, base::Prng&) {}
+    static void disturb(SimCluster<RaftProtocol>& sim, base::Prng& random);
+    static void mended(SimCluster<RaftProtocol>& sim);  // all its nodes take part again
     static bool keeps_its_leader(const SimOptions& options) noexcept {
         return options.nodes >= 3 && options.pre_vote && options.check_quorum;
     }

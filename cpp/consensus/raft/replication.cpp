@@ -10,10 +10,17 @@ void RaftNode::append_own(EntryKind kind, Payload command, const Session& sessio
     // time never falls along the log, whatever the clocks of successive leaders say
     const std::int64_t time_ns = std::max(now_ns, log_.last_time_ns());
     log_.append({hard_.term, log_.last_index() + 1, time_ns, session, kind, std::move(command)});
+    if (kind == EntryKind::membership) adopt(log_.at(log_.last_index()));
 }
 
 void RaftNode::broadcast() {
     for (Progress& peer : peers_) send_where_needed(peer);
+}
+
+Index RaftNode::last_for(const Progress& peer) const noexcept {
+    // A witness could come to hold an entry whose command is nowhere any more, and then refuse its vote to everybody:
+    // it hears only of what this node's own disk has.
+    return peer.witness && config_.async_storage ? log_.stable_index() : log_.last_index();
 }
 
 void RaftNode::send_where_needed(Progress& peer) {
@@ -21,13 +28,12 @@ void RaftNode::send_where_needed(Progress& peer) {
         case Progress::State::snapshot:
             return;
         case Progress::State::probe:
-            if (!peer.paused && (peer.next <= log_.last_index() || peer.commit_sent < commit_))
-                send_append(peer, false);
+            if (!peer.paused && (peer.next <= last_for(peer) || peer.commit_sent < commit_)) send_append(peer, false);
             return;
         case Progress::State::replicate:
             // pipelined: as many messages as the window takes; each moves next forward
             // (it may turn out on the way that the follower needs the snapshot)
-            while (peer.state == Progress::State::replicate && peer.next <= log_.last_index() &&
+            while (peer.state == Progress::State::replicate && peer.next <= last_for(peer) &&
                    peer.next - peer.match <= config_.max_inflight_entries)
                 send_append(peer, false);
             if (peer.state == Progress::State::replicate && peer.commit_sent < commit_) send_append(peer, true);
@@ -63,10 +69,11 @@ void RaftNode::send_append(Progress& peer, bool heartbeat_only) {
     peer.commit_sent = commit_;
     if (heartbeat_only && peer.state == Progress::State::replicate) return;
     std::size_t count = 0, bytes = 0;
-    for (const Entry& entry : log_.slice(peer.next, log_.last_index())) {
+    for (const Entry& entry : log_.slice(peer.next, last_for(peer))) {
         bytes += entry.command.size();
         if (count == config_.max_append_entries || (count != 0 && bytes > config_.max_append_bytes)) break;
         message.entries.push_back(entry);
+        if (peer.witness && entry.kind == EntryKind::command) message.entries.back().command = Payload();
         ++count;
     }
     if (peer.state == Progress::State::probe)
@@ -79,7 +86,9 @@ void RaftNode::send_snapshot(Progress& peer) {
     peer.state = Progress::State::snapshot;
     peer.snapshot_index = snapshot_.index;
     peer.snapshot_ticks = 0;
-    send(MessageType::snapshot, peer.id, hard_.term).snapshot = snapshot_;
+    Message& message = send(MessageType::snapshot, peer.id, hard_.term);
+    message.snapshot = snapshot_;
+    if (peer.witness) message.snapshot->state = Payload();
 }
 
 void RaftNode::handle_append(const Message& message) {
@@ -132,6 +141,7 @@ void RaftNode::handle_append(const Message& message) {
             truncate_from(entry.index);
         }
         log_.append(entry);
+        if (entry.kind == EntryKind::membership) adopt(entry);
     }
     // figure 2, AppendEntries 5: no further than the entries this message covered: what follows them here may be
     // foreign
@@ -162,7 +172,9 @@ void RaftNode::handle_append_reply(const Message& message) {
     }
     peer->next = std::max(peer->next, peer->match + 1);
     advance_commit();
-    send_where_needed(*peer);
+    // that may have changed who leads, and who is there to be led
+    peer = find(message.from);
+    if (role_ == Role::leader && peer != nullptr) send_where_needed(*peer);
 }
 
 void RaftNode::back_off(Progress& peer, const Message& reply) {
@@ -183,15 +195,23 @@ void RaftNode::back_off(Progress& peer, const Message& reply) {
 }
 
 void RaftNode::advance_commit() {
-    matched_.clear();
-    matched_.push_back(log_.stable_index());
-    for (const Progress& peer : peers_) matched_.push_back(peer.match);
-    const Index index = quorum_index(matched_);
+    Index index = matched_by(&Progress::incoming, in_incoming_);
+    // §6: while the configuration is joint, both majorities
+    if (membership().is_joint()) index = std::min(index, matched_by(&Progress::outgoing, in_outgoing_));
     // §5.4.2: only an entry of the current term is committed by counting replicas; older ones ride along
     if (index > commit_ && log_.term(index) == hard_.term) {
         set_commit(index);
         broadcast();
+        after_commit();
     }
+}
+
+Index RaftNode::matched_by(bool Progress::*votes, bool self) {
+    matched_.clear();
+    if (self) matched_.push_back(log_.stable_index());
+    for (const Progress& peer : peers_)
+        if (peer.*votes) matched_.push_back(peer.match);
+    return quorum_index(matched_);
 }
 
 void RaftNode::handle_snapshot(const Message& message) {
@@ -200,7 +220,7 @@ void RaftNode::handle_snapshot(const Message& message) {
                std::to_string(hard_.term));
     if (role_ != Role::follower || leader_ != message.from) become_follower(hard_.term, message.from);
     election_elapsed_ = contact_elapsed_ = 0;
-    const Snapshot& snapshot = message.snapshot;
+    const Snapshot& snapshot = *message.snapshot;
     Message& reply = send(MessageType::append_reply, message.from, hard_.term);
     if (snapshot.index <= commit_) {
         // stale: the log is past it, and neither commit nor applied moves backwards
@@ -216,6 +236,7 @@ void RaftNode::handle_snapshot(const Message& message) {
     }
     written_ = std::max(written_, snapshot.index);
     snapshot_ = snapshot;
+    restore_membership(snapshot);
     snapshot_pending_ = true;
     applied_ = snapshot.index;
     set_commit(snapshot.index);

@@ -64,7 +64,9 @@ const Ready& RaftNode::ready() {
     }
     ready_.messages = {outbox_.data(), outbox_size_};
     // a snapshot that waits for room among the writes comes before what follows it
-    if (!snapshot_pending_ || ready_.snapshot != nullptr) ready_.committed = log_.slice(applied_ + 1, applicable());
+    applicable_ = !snapshot_pending_ || ready_.snapshot != nullptr ? applicable() : applied_;
+    // a witness has nothing to apply
+    if (!config_.witness) ready_.committed = log_.slice(applied_ + 1, applicable_);
     ready_out_ = true;
     return ready_;
 }
@@ -76,7 +78,7 @@ void RaftNode::advance() {
                                 " has no ready() to advance past; call ready() first");
     ready_out_ = false;
     outbox_size_ = released_ = 0;
-    if (!ready_.committed.empty()) applied_ = ready_.committed.back().index;
+    applied_ = applicable_;
     if (ready_.must_sync) {
         snapshot_pending_ = hard_changed_ = false;
         if (!ready_.entries.empty()) {
@@ -152,6 +154,7 @@ void RaftNode::stored(std::uint64_t write) {
         count_votes(false);
     }
     if (role_ == Role::leader) advance_commit();
+    if (role_ == Role::leader) broadcast();  // to witnesses, what they may hear of now
 }
 
 bool RaftNode::storage_hangs() const noexcept {
@@ -163,6 +166,7 @@ void RaftNode::truncate_from(Index index) {
     log_.truncate_from(index);
     written_ = std::min(written_, index - 1);
     writes_.truncated_from(index);
+    roll_back_memberships(index);
 }
 
 }  // namespace fastmas::consensus::raft

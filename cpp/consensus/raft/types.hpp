@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "consensus/raft/membership.hpp"
 #include "consensus/types.hpp"
 
 namespace fastmas::consensus::raft {
@@ -34,8 +35,8 @@ struct HardState {
 struct Snapshot {
     Index index = 0;
     Term term = 0;
-    std::int64_t time_ns = 0;    // of the last entry it covers: time keeps growing after it
-    std::vector<NodeId> voters;  // membership as of index
+    std::int64_t time_ns = 0;  // of the last entry it covers: time keeps growing after it
+    Membership membership;     // as of index
     Payload state;
 
     friend bool operator==(const Snapshot&, const Snapshot&) = default;

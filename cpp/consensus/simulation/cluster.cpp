@@ -15,7 +15,7 @@ template <class P>
 SimCluster<P>::SimCluster(SimOptions options, MachineFactory factory, Watcher watcher)
     : options_(options),
       factory_(std::move(factory)),
-      voters_(options.nodes),
+      voters_(options.nodes - options.spare),
       network_(options.nodes, options.network, options.seed),
       divergence_(options.nodes),
       checker_(options.nodes),
@@ -24,8 +24,8 @@ SimCluster<P>::SimCluster(SimOptions options, MachineFactory factory, Watcher wa
     std::iota(voters_.begin(), voters_.end(), NodeId{1});
     // The first election happens before start_ns, so that it delays nothing that is measured from there.
     now_ns_ = options_.start_ns - options_.timeout_ns;
-    members_.reserve(voters_.size());
-    for (const NodeId node : voters_) {
+    members_.reserve(options_.nodes);
+    for (NodeId node = 1; node <= options_.nodes; ++node) {
         members_.emplace_back(voters_);
         members_.back().tick_ns = options_.tick_ns;
         boot(node, false);
@@ -60,7 +60,7 @@ void SimCluster<P>::boot(NodeId node, bool is_restart) {
     if (is_restart && options_.check_invariants) checker_.on_restart(*at.node);
     const auto& snapshot = at.disk.snapshot();
     at.snapshot_at = snapshot.index;
-    if (snapshot.index != 0) {
+    if (snapshot.index != 0 && has_machine(*at.node)) {
         at.applier->restore(snapshot.index, snapshot.state);
         if (options_.check_invariants) checker_.on_restore(*at.node, snapshot, at.applier->commands());
     }
@@ -401,6 +401,8 @@ template <class P>
 void SimCluster<P>::apply(Member& at, NodeId node, const Ready& ready) {
     if (ready.snapshot != nullptr) {
         ++counters_.snapshots_installed;
+        at.snapshot_at = ready.snapshot->index;
+        if (!has_machine(*at.node)) return;
         at.applier = std::make_unique<Applier>(factory_(node));
         at.applier->restore(ready.snapshot->index, ready.snapshot->state);
         at.snapshot_at = ready.snapshot->index;

@@ -59,6 +59,13 @@ inline constexpr bool kStoresLater = requires(Disk& disk) {
     disk.finish_one();
 };
 
+// Whether the node's entries reach a state machine.
+template <class Node>
+bool has_machine(const Node& node) noexcept {
+    if constexpr (requires { node.is_witness(); }) return !node.is_witness();
+    return true;
+}
+
 // Time passes only while there is something to wait for: a cluster with nothing in flight and equal logs is quiet, its
 // clock stops, and it costs nothing until the next proposal or fault. Deterministic: same options and calls, same
 // history. Not thread-safe. What a state machine throws ends the call and poisons the cluster.
@@ -92,6 +99,15 @@ class SimCluster {
     void run_for(std::int64_t duration_ns);
     // A command handed to one node without waiting, as a test's client does it.
     Proposal submit(NodeId node, Payload command, const Session& session);
+
+    // A call on a node that is up, and the duties it leads to.
+    template <class Act>
+    void act(NodeId node, Act what) {
+        guarded([&] {
+            what(*member(node).node);
+            process(node);
+        });
+    }
 
     void crash(NodeId node);
     void restart(NodeId node);

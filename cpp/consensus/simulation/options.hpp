@@ -32,6 +32,8 @@ struct SimOptions {
     std::uint32_t crash_point_ppm = 0;         // chance that a node with work at hand crashes in the middle of it
     bool check_invariants = true;
     bool trace = false;
+    std::size_t spare = 0;      // so many of the nodes, the last ones, begin outside the membership
+    std::size_t witnesses = 0;  // so many of the voters, the last ones, keep no commands (protocols that offer it)
     // Storage acknowledges a write this much later, while the node goes on (protocols that offer it); 0 = at once.
     std::int64_t disk_delay_ns = 0;
 };
