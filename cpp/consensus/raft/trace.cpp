@@ -54,18 +54,21 @@ std::string quoted(NodeId node) {
 }  // namespace
 
 void TraceLog::line(const char* name, const RaftNode& node, const Message* message) {
-    std::string conf;
-    for (const NodeId voter : node.config().voters) {
-        if (!conf.empty()) conf += ',';
-        conf += quoted(voter);
-    }
+    std::string conf[2];  // the voters, and those of the old configuration while it is joint
+    const Membership& now = node.membership();
+    for (const bool old : {false, true})
+        for (const NodeId voter : old ? now.outgoing : now.voters) {
+            if (!conf[old].empty()) conf[old] += ',';
+            conf[old] += quoted(voter);
+        }
     text_ += std::string(R"({"tag":"trace","event":{"name":")") + name + R"(","nid":)" + quoted(node.id()) +
              R"(,"state":{"term":)" + std::to_string(node.term()) + R"(,"vote":)" + quoted(node.vote()) +
              R"(,"commit":)" + std::to_string(node.commit_index()) + R"(},"role":")" + role_name(node.role()) +
-             R"(","log":)" + std::to_string(node.log().last_index()) + R"(,"conf":[[)" + conf + "],[]]";
+             R"(","log":)" + std::to_string(node.log().last_index()) + R"(,"conf":[[)" + conf[0] + "],[" + conf[1] +
+             "]]";
     if (message != nullptr) {
         const bool is_snapshot = message->type == MessageType::snapshot;
-        const std::size_t entries = is_snapshot ? message->snapshot.index : message->entries.size();
+        const std::size_t entries = is_snapshot ? message->snapshot->index : message->entries.size();
         text_ += std::string(R"(,"msg":{"type":")") + names_of(*message)->type + R"(","term":)" +
                  std::to_string(message->term) + R"(,"from":)" + quoted(message->from) + R"(,"to":)" +
                  quoted(message->to) + R"(,"entries":)" + std::to_string(entries) + R"(,"logTerm":)" +
