@@ -1,0 +1,305 @@
+// The message codecs of Paxos under hostile bytes: round trips, every cut, every flipped bit, random edits, and what a
+// node makes of whatever decodes. A seeded run of fixed length, for CI and the sanitizers;
+// `paxos_codec_fuzz_test EXECUTIONS [SEED]` runs longer.
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "base/errors.hpp"
+#include "base/prng.hpp"
+#include "check.hpp"
+#include "consensus/paxos/codec.hpp"
+#include "consensus/paxos/node.hpp"
+#include "consensus/paxos/synod_node.hpp"
+
+using namespace fastmas::consensus;
+using namespace fastmas::consensus::paxos;
+using fastmas::base::Payload;
+using fastmas::base::Prng;
+
+namespace {
+
+std::uint64_t executions = 100'000;
+std::uint64_t first_seed = 1;
+
+Payload random_payload(Prng& random) {
+    const std::size_t sizes[] = {0, 1, 16, 40, 41, 300};
+    std::vector<std::byte> bytes(sizes[random.below(6)]);
+    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.next());
+    return Payload(bytes);
+}
+
+Ballot random_ballot(Prng& random) {
+    return {1 + random.below(5), static_cast<NodeId>(1 + random.below(3))};
+}
+
+void fill(Entry& entry, Prng& random) {
+    entry.time_ns = static_cast<std::int64_t>(random.next());
+    entry.kind = static_cast<EntryKind>(random.below(2));
+    if (entry.kind == EntryKind::noop) return;
+    entry.session = {random.next(), random.next(), random.next()};
+    entry.command = random_payload(random);
+}
+
+void random_message(Prng& random, Message& message) {
+    message = Message();
+    message.type = static_cast<MessageType>(1 + random.below(8));
+    message.from = static_cast<NodeId>(1 + random.below(4));
+    message.to = static_cast<NodeId>(1 + random.below(4));
+    message.ballot = random_ballot(random);
+    const bool flag = random.below(2) == 1;
+    switch (message.type) {
+        case MessageType::ask:
+        case MessageType::prepare:
+            message.index = random.below(9);
+            break;
+        case MessageType::answer:
+        case MessageType::refuse:
+            message.flag = flag;
+            if (random.below(2) == 1) message.other = random_ballot(random);
+            break;
+        case MessageType::promise:
+        case MessageType::accept:
+            message.index = random.below(6);
+            message.commit = random.below(9);
+            for (std::uint64_t count = random.below(5), k = 0; k < count; ++k) {
+                Entry& entry = message.entries.emplace_back();
+                entry.index = message.index + k + 1;
+                entry.ballot = message.type == MessageType::accept ? message.ballot : random_ballot(random);
+                fill(entry, random);
+            }
+            if (message.type == MessageType::accept) break;
+            message.flag = flag;
+            message.last = message.index + random.below(6);
+            break;
+        case MessageType::accepted:
+            message.flag = flag;
+            message.index = random.below(6);
+            message.last = message.index + random.below(6);
+            message.commit = random.below(9);
+            break;
+        case MessageType::snapshot:
+            message.flag = flag;
+            message.snapshot = {
+                random.below(9), static_cast<std::int64_t>(random.next()), {1, 2, 3}, random_payload(random)};
+            break;
+    }
+}
+
+void random_message(Prng& random, SynodMessage& message) {
+    message = SynodMessage();
+    message.type = static_cast<SynodType>(1 + random.below(6));
+    message.from = static_cast<NodeId>(1 + random.below(4));
+    message.to = static_cast<NodeId>(1 + random.below(4));
+    message.ballot = random_ballot(random);
+    const bool has_other = message.type == SynodType::promise || message.type == SynodType::refuse;
+    if (has_other && random.below(2) == 1) message.other = random_ballot(random);
+    if (message.type == SynodType::accept || message.type == SynodType::decided ||
+        (message.type == SynodType::promise && message.other))
+        message.value = random_payload(random);
+}
+
+template <class M>
+std::vector<std::byte> encoded(const M& message) {
+    std::vector<std::byte> bytes;
+    encode(message, bytes);
+    return bytes;
+}
+
+template <class M>
+void round_trips() {
+    Prng random(first_seed);
+    M message, decoded;
+    for (int i = 0; i < 20'000; ++i) {
+        random_message(random, message);
+        const auto bytes = encoded(message);
+        CHECK_EQUAL(bytes.size(), encoded_size(message));
+        const char* problem = decode(bytes, decoded);
+        CHECK_EQUAL(std::string(problem == nullptr ? "" : problem), "");
+        CHECK(decoded == message);
+    }
+}
+
+template <class M>
+void cuts_are_refused() {
+    Prng random(first_seed + 1);
+    M message, decoded;
+    for (int i = 0; i < 300; ++i) {
+        random_message(random, message);
+        auto bytes = encoded(message);
+        for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+            std::vector<std::byte> prefix(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(cut));
+            CHECK(decode(prefix, decoded) != nullptr);
+            // even when the length is made to match
+            const auto size = static_cast<std::uint32_t>(cut);
+            if (cut >= sizeof size) std::memcpy(prefix.data(), &size, sizeof size);
+            CHECK(decode(prefix, decoded) != nullptr);
+        }
+        bytes.push_back(std::byte{0});
+        const auto size = static_cast<std::uint32_t>(bytes.size());
+        std::memcpy(bytes.data(), &size, sizeof size);
+        CHECK(decode(bytes, decoded) != nullptr);
+    }
+}
+
+// Canonical: what decodes at all encodes to the same bytes again, so two different strings never mean one message.
+template <class M>
+void hostile_bytes() {
+    Prng random(first_seed + 2);
+    M message, decoded;
+    std::uint64_t accepted = 0, refused = 0;
+    for (std::uint64_t i = 0; i < executions; ++i) {
+        random_message(random, message);
+        auto bytes = encoded(message);
+        for (std::uint64_t edits = 1 + random.below(4); edits > 0; --edits) {
+            const std::size_t at = random.below(bytes.size());
+            switch (random.below(4)) {
+                case 0:
+                    bytes[at] ^= static_cast<std::byte>(1U << random.below(8));
+                    break;
+                case 1:
+                    bytes[at] = static_cast<std::byte>(random.next());
+                    break;
+                case 2:
+                    bytes.resize(1 + at);
+                    break;
+                case 3:
+                    bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at),
+                                 static_cast<std::byte>(random.next()));
+                    break;
+            }
+        }
+        const auto size = static_cast<std::uint32_t>(bytes.size());
+        if (random.below(2) == 1 && bytes.size() >= 4) std::memcpy(bytes.data(), &size, sizeof size);
+        // an exact copy on the heap, so that AddressSanitizer sees a read past the end
+        const std::vector<std::byte> exact(bytes);
+        if (decode(exact, decoded) == nullptr) {
+            ++accepted;
+            CHECK(encoded(decoded) == exact);
+        } else {
+            ++refused;
+        }
+    }
+    CHECK(accepted > 0 && refused > 0);
+}
+
+}  // namespace
+
+TEST(what_was_encoded_decodes_to_itself_into_a_used_message) {
+    round_trips<Message>();
+    round_trips<SynodMessage>();
+}
+
+TEST(every_prefix_and_every_extension_is_refused) {
+    cuts_are_refused<Message>();
+    cuts_are_refused<SynodMessage>();
+}
+
+TEST(hostile_bytes_are_refused_or_canonical) {
+    hostile_bytes<Message>();
+    hostile_bytes<SynodMessage>();
+}
+
+TEST(a_node_survives_every_message_that_decodes) {
+    Prng random(first_seed + 3);
+    std::uint64_t taken = 0, poisoned = 0;
+    for (std::uint64_t i = 0; i < executions / 50; ++i) {
+        PaxosConfig config;
+        config.id = 1;
+        config.nodes = {1, 2, 3};
+        config.seed = i;
+        config.max_open_slots = 64;
+        config.check_quorum = random.below(2) == 1;
+        config.ask_first = random.below(2) == 1;
+        PaxosNode node(config);
+        try {
+            for (int k = 0; k < 40; ++k) {
+                Message message;
+                random_message(random, message);
+                message.to = 1;
+                // half of them as if they answered this node
+                if (random.below(2) == 1 && node.ballot()) message.ballot = node.ballot();
+                node.step(message);
+                for (std::uint64_t ticks = random.below(12); ticks > 0; --ticks) node.tick();
+                if (random.below(4) == 0) (void)node.propose(random_payload(random), {}, 0);
+                while (node.has_ready()) {
+                    (void)node.ready();
+                    node.advance();
+                }
+                ++taken;
+            }
+        } catch (const fastmas::base::InvariantError&) {
+            // a liar can make a node see two values chosen; it stops and says so, it does not crash
+            CHECK(!node.poisoned().empty());
+            ++poisoned;
+        }
+    }
+    CHECK(taken > executions / 50);
+    CHECK(poisoned > 0);
+}
+
+TEST(a_synod_node_survives_every_message_that_decodes) {
+    Prng random(first_seed + 4);
+    for (std::uint64_t i = 0; i < executions / 50; ++i) {
+        SynodConfig config;
+        config.id = 1;
+        config.nodes = 3;
+        config.seed = i;
+        SynodNode node(config);
+        node.propose(random_payload(random), random.below(2) == 1);
+        for (int k = 0; k < 20; ++k) {
+            SynodMessage message;
+            random_message(random, message);
+            message.to = 1;
+            try {
+                node.step(message);
+            } catch (const fastmas::base::InvariantError&) {
+                CHECK(node.is_decided());  // a liar told of another decision
+                break;
+            }
+            node.tick();
+            while (node.has_ready()) {
+                (void)node.ready();
+                node.advance();
+            }
+        }
+    }
+}
+
+TEST(messages_that_no_correct_node_sends_are_dropped_and_counted) {
+    PaxosConfig config;
+    config.id = 1;
+    config.nodes = {1, 2, 3};
+    PaxosNode node(config);
+    Message message;
+    message.type = MessageType::accept;
+    message.from = 2;
+    message.to = 1;
+    message.ballot = {1, 2};
+    const auto dropped = [&](auto change) {
+        Message changed = message;
+        change(changed);
+        const auto before = node.counters().dropped;
+        node.step(changed);
+        return node.counters().dropped - before;
+    };
+    CHECK_EQUAL(dropped([](Message& m) { m.from = 4; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.from = 1; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.to = 2; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.ballot = {}; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.ballot.number = kMaxBallotNumber + 1; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.ballot.node = 3; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.index = UINT64_MAX; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.entries = {Entry{}}; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.type = MessageType::prepare, m.ballot.node = 3; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.type = MessageType::promise; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.type = MessageType::accepted, m.ballot.node = 1, m.index = 1; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.type = MessageType::snapshot; }), 1U);
+    CHECK_EQUAL(dropped([](Message&) {}), 0U);
+}
+
+int main(int argc, char** argv) {
+    if (argc > 1) executions = std::stoull(argv[1]);
+    if (argc > 2) first_seed = std::stoull(argv[2]);
+    return fastmas::testing::run_all(1, argv);
+}
