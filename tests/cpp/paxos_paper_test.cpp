@@ -1,5 +1,6 @@
 // Multi-Paxos, a sentence of the paper or a line of the contract a test. Quotations are from Lamport, Paxos Made Simple
 // (2001), §3 unless another is named.
+#include <algorithm>
 #include <set>
 
 #include "check.hpp"
@@ -110,10 +111,21 @@ TEST(a_slot_commits_with_an_accept_quorum_of_disks) {
     (void)node.step(accepted_of(2, 1, ballot, 0, 1));
     (void)node.step(accepted_of(2, 1, ballot, 0, 1));
     CHECK_EQUAL(node->commit_index(), 0U);
-    (void)node.step(accepted_of(3, 1, {ballot.number - 1, 1}, 0, 1));
-    CHECK_EQUAL(node->commit_index(), 0U);
     (void)node.step(accepted_of(3, 1, ballot, 0, 1));
     CHECK_EQUAL(node->commit_index(), 1U);
+
+    // PMS §2.3: by one proposal's acceptances; those of an earlier ballot were for another value, perhaps
+    PersistentState stored;
+    stored.hard_state.promised = {4, 1};
+    Driven again(plain_config(1, 3), stored);
+    const Ballot later = again.lead();
+    CHECK(later == (Ballot{5, 1}));
+    (void)again->propose(fastmas::base::Payload(std::string_view("a")), {}, 0);
+    (void)again.take();
+    (void)again.step(accepted_of(2, 1, {4, 1}, 0, 1));
+    CHECK_EQUAL(again->commit_index(), 0U);
+    (void)again.step(accepted_of(2, 1, later, 0, 1));
+    CHECK_EQUAL(again->commit_index(), 1U);
 
     PaxosNode bare(plain_config(1, 1));
     for (int i = 0; i < 40 && bare.role() != Role::leader; ++i) {
@@ -279,17 +291,42 @@ TEST(a_leader_that_hears_from_no_accept_quorum_stops) {
     CHECK(node->propose(fastmas::base::Payload(std::string_view("a")), {}, 0).status == ProposeStatus::not_leader);
 }
 
-TEST(a_refused_leader_takes_a_higher_ballot_unless_another_leads) {
+TEST(a_refused_leader_stands_back_and_tries_again_soon) {
     Driven node(plain_config(1, 3));
     const Ballot ballot = node.lead();
     Message refuse = message_of(MessageType::refuse, 2, 1, ballot);
     refuse.other = {9, 3};
-    (void)node.step(refuse);
-    CHECK(node->role() == Role::preparing && node->ballot() == (Ballot{10, 1}));
-    refuse.ballot = node->ballot();
-    refuse.other = {11, 3};
-    (void)node.step(refuse);
+    CHECK(node.step(refuse).empty());  // at once would be a duel
     CHECK(node->role() == Role::follower);
+    for (int i = 0; i < 10; ++i) node->tick();
+    (void)node.take();
+    CHECK(node->ballot() == (Ballot{10, 1}));
+}
+
+// PITFALLS 31: "each keep issuing a sequence of proposals with increasing numbers, none of which are ever chosen".
+TEST(duelling_proposers_make_progress) {
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+        std::vector<Driven> nodes;
+        for (NodeId id = 1; id <= 3; ++id) {
+            PaxosConfig config = plain_config(id, 3);
+            config.seed = seed;
+            nodes.emplace_back(config);
+        }
+        // a promise takes longer to come back than anybody waits at first, and all clocks go in step
+        const std::size_t delay = 7;
+        std::vector<std::vector<Message>> wire(delay);
+        std::size_t ticks = 0;
+        const auto leads = [](Driven& node) { return node->role() == Role::leader; };
+        for (; ticks < 5'000 && std::none_of(nodes.begin(), nodes.end(), leads); ++ticks) {
+            const std::vector<Message> arriving = std::exchange(wire[ticks % delay], {});
+            for (const Message& message : arriving) nodes[message.to - 1]->step(message);
+            for (Driven& node : nodes) {
+                node->tick();
+                for (const Message& message : node.take()) wire[ticks % delay].push_back(message);
+            }
+        }
+        CHECK(ticks < 1'000);
+    }
 }
 
 TEST(lost_accepts_are_sent_again) {

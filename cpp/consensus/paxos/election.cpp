@@ -213,12 +213,11 @@ void PaxosNode::become_leader() {
 void PaxosNode::handle_refuse(const Message& message) {
     if ((role_ != Role::preparing && role_ != Role::leader) || message.ballot != ballot_ || message.other <= ballot_)
         return;
-    // Somebody is bound to a higher ballot. Nobody leads that one: the leader takes one above it, and its followers
-    // promise at once. Somebody does: there is another leader.
-    if (role_ == Role::leader && !message.flag)
-        begin_ballot();
-    else
-        follow(kNoNode);
+    // Somebody is bound to a higher ballot: this one can have no more accepted there. Whoever leads that one will be
+    // heard of soon; if nobody does, a leader tries again soon, but not at once: two that did would duel for ever.
+    const bool led = role_ == Role::leader;
+    follow(kNoNode);
+    if (led && !message.flag) election_timeout_ = 1 + static_cast<std::uint32_t>(random_.below(config_.election_ticks));
 }
 
 void PaxosNode::check_quorum() {

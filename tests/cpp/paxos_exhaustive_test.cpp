@@ -1,0 +1,21 @@
+// Every state of a small Multi-Paxos cluster, by the real code: all orders of delivery, all losses and delays, crashes,
+// ballots.
+//
+//   paxos_exhaustive_test                     small worlds: what CI runs
+//   paxos_exhaustive_test --long              the worlds of docs/consensus.md, millions of states
+//   paxos_exhaustive_test --nodes 3 --timeouts 2 --heartbeats 1 --proposals 1 --crashes 1 --duplicates 0
+//
+// Prints the bounds and how many states there were; fails with the shortest path to a broken rule.
+#include "consensus/paxos/model.hpp"
+#include "explore_cluster.hpp"
+
+using namespace fastmas::consensus;
+
+int main(int argc, char** argv) {
+    // timeouts, heartbeats, proposals, crashes, duplicates, per link
+    const std::vector<fastmas::testing::World> small = {
+        {3, {3, 0, 1, 0, 0, 1}}, {3, {2, 1, 1, 0, 0, 1}}, {3, {2, 0, 1, 1, 0, 1}}, {2, {3, 1, 2, 1, 1, 1}}};
+    const std::vector<fastmas::testing::World> large = {
+        {3, {2, 0, 2, 0, 0, 1}}, {3, {2, 1, 1, 1, 0, 1}}, {3, {3, 0, 1, 1, 0, 1}}, {3, {2, 0, 1, 0, 1, 1}}};
+    return fastmas::testing::explore_cluster<paxos::PaxosModel>("paxos_exhaustive_test", small, large, argc, argv);
+}
