@@ -14,8 +14,8 @@ using namespace fastmas::consensus;
 int main(int argc, char** argv) {
     // timeouts, heartbeats, proposals, crashes, duplicates, per link
     const std::vector<fastmas::testing::World> small = {
-        {3, {3, 0, 1, 0, 0, 1}}, {3, {2, 1, 1, 0, 0, 1}}, {3, {2, 0, 1, 1, 0, 1}}, {2, {3, 1, 2, 1, 1, 1}}};
+        {3, {2, 0, 2, 0, 0, 1}}, {3, {2, 1, 1, 0, 0, 1}}, {3, {2, 0, 1, 1, 0, 1}}, {2, {3, 1, 2, 1, 1, 1}}};
     const std::vector<fastmas::testing::World> large = {
-        {3, {2, 0, 2, 0, 0, 1}}, {3, {2, 1, 1, 1, 0, 1}}, {3, {3, 0, 1, 1, 0, 1}}, {3, {2, 0, 1, 0, 1, 1}}};
+        {3, {3, 0, 1, 0, 0, 1}}, {3, {2, 1, 1, 1, 0, 1}}, {3, {3, 0, 1, 1, 0, 1}}, {3, {2, 0, 1, 0, 1, 1}}};
     return fastmas::testing::explore_cluster<paxos::PaxosModel>("paxos_exhaustive_test", small, large, argc, argv);
 }

@@ -378,6 +378,21 @@ TEST(a_contradiction_poisons_the_node) {
     CHECK_THROWS(other->step(accept_of(1, 2, {1, 1}, 0, {"b"})), InvariantError, "both of ballot 1.1");
 }
 
+TEST(a_restarted_node_knows_again_what_it_had_committed) {
+    Driven node(plain_config(2, 3));
+    (void)node.step(accept_of(1, 2, {1, 1}, 0, {"a", "b"}, 2));
+    CHECK_EQUAL(node.applied(), "a b");
+    CHECK_EQUAL(node.disk.hard_state().commit, 2U);  // with the entries: they were stored anyway
+    (void)node.step(accept_of(1, 2, {1, 1}, 2, {"c"}, 2));
+    (void)node.step(accept_of(1, 2, {1, 1}, 3, {}, 3));
+    CHECK_EQUAL(node->commit_index(), 3U);
+    CHECK_EQUAL(node.disk.hard_state().commit, 2U);  // alone it is worth no write
+    Driven again(plain_config(2, 3), node.disk.load());
+    CHECK_EQUAL(again->commit_index(), 2U);
+    again.pump();
+    CHECK_EQUAL(again.applied(), "a b");
+}
+
 TEST(wrong_use_is_told) {
     Driven node(plain_config(1, 1));
     CHECK_THROWS(node->advance(), ConfigError, "has no ready() to advance past; call ready() first");
@@ -389,6 +404,9 @@ TEST(wrong_use_is_told) {
     stored.entries = {entry_of({2, 1}, 1, "a")};
     CHECK_THROWS(PaxosNode(plain_config(1, 3), stored), ConfigError, "the stored promise must be at least the ballot");
     stored.hard_state.promised = {2, 1};
+    stored.hard_state.commit = 2;
+    CHECK_THROWS(PaxosNode(plain_config(1, 3), stored), ConfigError, "but slot 2 is empty");
+    stored.hard_state.commit = 0;
     stored.entries.push_back(entry_of({2, 1}, 1, "a"));
     CHECK_THROWS(PaxosNode(plain_config(1, 3), stored), ConfigError, "must come in the order of their slots");
     PaxosConfig config = plain_config(4, 3);

@@ -143,7 +143,7 @@ void InvariantChecker::on_restart(const PaxosNode& node) {
     Seen& seen = seen_[node.id()];
     if (node.promised() < seen.promised)
         fail(node, "a restarted node remembers its promise", paxos::to_string(seen.promised));
-    seen = {node.promised(), false, {}, node.commit_index(), 0, INT64_MIN};
+    seen = {node.promised(), false, {}, node.snapshot().index, 0, INT64_MIN};
     history_.on_restore(node.id(), 0);
 }
 

@@ -144,7 +144,7 @@ void PaxosModel::deliver(Participant& at, const Message& message, Output& out) c
 
 std::uint64_t PaxosModel::digest(const Participant& at, const Renaming&) const {
     Digest digest;
-    digest.add(ModelDigest::of(at.node)).add(at.disk.hard_state().promised);
+    digest.add(ModelDigest::of(at.node)).add(at.disk.hard_state().promised).add(at.disk.hard_state().commit);
     add(digest, at.disk.log());
     return digest.value();
 }

@@ -36,6 +36,12 @@ PaxosNode::PaxosNode(PaxosConfig config, PersistentState stored)
             throw base::ConfigError("the stored promise must be at least the ballot of every stored entry (" +
                                     paxos::to_string(entry.ballot) + "), got " + paxos::to_string(hard_.promised) +
                                     "; restore the store from a healthy copy");
+    for (Index index = commit_ + 1; index <= hard_.commit; ++index)
+        if (!log_.holds(index))
+            throw base::ConfigError("every slot up to the stored commit index " + std::to_string(hard_.commit) +
+                                    " must be stored, but slot " + std::to_string(index) +
+                                    " is empty; restore the store from a healthy copy");
+    if (hard_.commit > commit_) set_commit(hard_.commit);
     for (const NodeId node : config_.nodes)
         if (node != config_.id) peers_.push_back({.id = node});
     draw_timer();
@@ -178,8 +184,10 @@ const Ready& PaxosNode::ready() {
     if (role_ == Role::leader) broadcast();
     ready_.snapshot = snapshot_pending_ ? &snapshot_ : nullptr;
     ready_.entries = dirty_first_ == 0 ? std::span<const Entry>() : log_.slice(dirty_first_, dirty_last_);
-    ready_.hard_state = hard_changed_ ? &hard_ : nullptr;
     ready_.must_sync = snapshot_pending_ || hard_changed_ || !ready_.entries.empty();
+    // the commit index alone is worth no write: it goes with the next one
+    if (ready_.must_sync) hard_.commit = commit_;
+    ready_.hard_state = ready_.must_sync ? &hard_ : nullptr;
     ready_.messages = {outbox_.data(), outbox_size_};
     ready_.committed = log_.slice(applied_ + 1, commit_);
     ready_out_ = true;

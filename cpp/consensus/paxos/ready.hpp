@@ -14,7 +14,7 @@ namespace fastmas::consensus::paxos {
 //   2. `entries` are stored, each in its slot, where it replaces what was there and nothing else; holes (entries
 //   without
 //      a ballot) are skipped;
-//   3. `hard_state` (when there is one) is stored;
+//   3. `hard_state` (when there is one) is stored, after 1 and 2: its commit index is about slots that are stored;
 //   4. when `must_sync`, 1-3 are made durable before anything of 5 leaves: an acceptor records its intended response in
 //      stable storage before it sends it (Paxos Made Simple §2.5);
 //   5. `messages` are sent, in any order, each at most once or more than once or not at all;

@@ -37,6 +37,7 @@ inline bool same_value(const Entry& a, const Entry& b) noexcept {
 // before it speaks of them: so it never uses one twice, whatever it forgets.
 struct HardState {
     Ballot promised;
+    Index commit = 0;  // as of the last thing stored; it may lag: it spares a restarted node asking for all it has
 
     friend bool operator==(const HardState&, const HardState&) = default;
 };
