@@ -2,6 +2,7 @@
 #include <string>
 
 #include "base/errors.hpp"
+#include "base/prng.hpp"
 #include "check.hpp"
 #include "consensus/applier.hpp"
 #include "consensus/simulation/divergence.hpp"
@@ -148,6 +149,36 @@ TEST(appends_are_cut_at_the_limits_and_pipelined_to_the_window) {
     sent = 0;
     for (const Message& message : node.take()) sent += message.to == 2 ? message.entries.size() : 0;
     CHECK(sent <= 8);
+}
+
+// Where messages are lost and overtake one another, a follower refuses much that is on its way. If each refusal sent
+// the rest again, the stream would multiply.
+TEST(lost_messages_do_not_multiply_those_behind_them) {
+    Rig rig(3, [](NodeId id, std::size_t nodes) {
+        RaftConfig config = plain_config(id, nodes);
+        config.max_append_entries = 1;
+        return config;
+    });
+    rig.elect(1, {1, 2, 3});
+    const std::size_t entries = 200;
+    for (std::size_t i = 0; i < entries; ++i) rig.propose(1, "x");
+    fastmas::base::Prng random(1);
+    std::size_t sent = 0;
+    for (int round = 0; round < 100 && rig.at(2)->commit_index() < rig.at(1)->log().last_index(); ++round) {
+        rig.collect();
+        for (int i = 0; i < 20'000 && !rig.wire.empty(); ++i) {
+            // one of the oldest twenty, so that they overtake one another
+            const auto at = static_cast<std::ptrdiff_t>(random.below(std::min<std::size_t>(20, rig.wire.size())));
+            const Message message = rig.wire[static_cast<std::size_t>(at)];
+            rig.wire.erase(rig.wire.begin() + at);
+            sent += message.to == 2 && message.type == MessageType::append;
+            if (!random.chance_ppm(100'000)) rig.at(message.to)->step(message);
+            rig.collect();
+        }
+        rig.at(1).tick(2);
+    }
+    CHECK_EQUAL(rig.at(2)->commit_index(), rig.at(1)->log().last_index());
+    CHECK(sent < 20 * entries);
 }
 
 TEST(a_large_command_goes_alone) {

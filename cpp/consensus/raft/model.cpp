@@ -62,6 +62,7 @@ struct ModelDigest {
                            .add(peer.match)
                            .add(peer.next)
                            .add(peer.commit_sent)
+                           .add(peer.window)
                            .add(peer.snapshot_index)
                            .add(static_cast<std::uint64_t>(peer.state))
                            .add(peer.paused)

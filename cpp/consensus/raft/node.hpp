@@ -27,6 +27,7 @@ struct Proposal {
 
 // How far a leader knows a follower to be (paper figure 2, nextIndex and matchIndex).
 struct Progress {
+    static constexpr Index kFullWindow = Index{1} << 32;
     enum class State : std::uint8_t {
         probe,      // where the logs agree is not known: one append at a time
         replicate,  // they agree up to match: appends are pipelined
@@ -37,6 +38,9 @@ struct Progress {
     Index next = 1;
     Index commit_sent = 0;
     Index snapshot_index = 0;
+    // How many entries may be under way. Whoever loses one refuses all that come after it, and each refusal would send
+    // the rest again: so it falls to one then, and doubles with every message that arrives in order.
+    Index window = kFullWindow;
     State state = State::probe;
     bool incoming = false;  // a voter of the configuration, or while it is joint of C_new
     bool outgoing = false;  // a voter of C_old

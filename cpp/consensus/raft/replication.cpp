@@ -34,7 +34,7 @@ void RaftNode::send_where_needed(Progress& peer) {
             // pipelined: as many messages as the window takes; each moves next forward
             // (it may turn out on the way that the follower needs the snapshot)
             while (peer.state == Progress::State::replicate && peer.next <= last_for(peer) &&
-                   peer.next - peer.match <= config_.max_inflight_entries)
+                   peer.next - peer.match <= std::min<Index>(config_.max_inflight_entries, peer.window))
                 send_append(peer, false);
             if (peer.state == Progress::State::replicate && peer.commit_sent < commit_) send_append(peer, true);
             return;
@@ -162,7 +162,10 @@ void RaftNode::handle_append_reply(const Message& message) {
         back_off(*peer, message);
         return;
     }
-    if (message.index > peer->match) peer->match = message.index;
+    if (message.index > peer->match) {
+        peer->match = message.index;
+        peer->window = std::min(2 * peer->window, Progress::kFullWindow);
+    }
     if (peer->state == Progress::State::probe ||
         (peer->state == Progress::State::snapshot && peer->match >= peer->snapshot_index)) {
         // the logs agree up to match: from here on appends are pipelined
@@ -188,6 +191,7 @@ void RaftNode::back_off(Progress& peer, const Message& reply) {
         if (last >= log_.first_index() && log_.at(last).term == reply.hint_term) next = last + 1;
     }
     peer.state = Progress::State::probe;
+    peer.window = 1;
     // always below what was refused, so that probing ends; never at or below what is known to match
     peer.next = std::max(std::min(next, reply.index), peer.match + 1);
     peer.paused = false;
