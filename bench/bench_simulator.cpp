@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <vector>
 
+#include "consensus/paxos/protocol.hpp"
 #include "consensus/raft/protocol.hpp"
 
 using namespace fastmas::consensus;
@@ -48,5 +49,6 @@ void measure() {
 
 int main() {
     measure<raft::RaftProtocol>();
+    measure<paxos::PaxosProtocol>();
     return 0;
 }

@@ -39,7 +39,7 @@ class Step(NamedTuple):
     time_ns: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Agreement:
     """What agents agreed on, and what it took.
 
@@ -74,6 +74,13 @@ class Agreement:
     messages: int
     rounds: int
     trace: tuple[Step, ...]
+
+    def __repr__(self) -> str:
+        theta = np.array2string(self.theta, separator=", ", threshold=8, edgeitems=2)
+        return (
+            f"Agreement(theta={theta}, proposer={self.proposer!r}, ballot={self.ballot}, messages={self.messages}, "
+            f"rounds={self.rounds})"
+        )
 
 
 def _apart(arrays: Iterable[NDArray[Any]]) -> float | int:

@@ -100,6 +100,11 @@ def test_equal_proposals_belong_to_the_first_by_name():
     assert {agree({"b": [1.0], "a": [1.0], "c": [1.0]}, seed=seed).proposer for seed in range(10)} == {"a"}
 
 
+def test_its_repr_is_short():
+    text = repr(agree({"a": np.arange(1000.0), "b": np.arange(1000.0)}, seed=1))
+    assert text == "Agreement(theta=[  0.,   1., ..., 998., 999.], proposer='a', ballot=(1, 'a'), messages=5, rounds=1)"
+
+
 def test_names_may_hold_anything():
     agreement = agree({"a\0b": [1.0], "ü": [1.5]}, protocol="raft", seed=1)
     assert agreement.proposer in ("a\0b", "ü")
