@@ -126,7 +126,7 @@ void register_raft_node(py::module_& area) {
              py::arg("check_quorum") = true, py::arg("async_storage") = false,
              py::arg("hard_state") = std::pair<Term, NodeId>(0, 0), py::arg("entries") = std::vector<Entry>(),
              py::arg("snapshot") = py::none())
-        .def("tick", &RaftNode::tick)
+        .def("tick", py::overload_cast<>(&RaftNode::tick))
         .def("step", &step_bytes, py::arg("message"))
         .def("propose", &propose, py::arg("command"), py::arg("now_ns") = 0, py::arg("client") = 0,
              py::arg("sequence") = 0)

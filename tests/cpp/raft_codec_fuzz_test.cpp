@@ -31,7 +31,7 @@ Payload random_payload(Prng& random) {
 
 Message random_message(Prng& random) {
     Message message;
-    message.type = static_cast<MessageType>(1 + random.below(7));
+    message.type = static_cast<MessageType>(1 + random.below(8));
     message.from = static_cast<NodeId>(1 + random.below(5));
     message.to = static_cast<NodeId>(1 + random.below(5));
     message.term = random.below(2) ? random.below(9) : random.next();
@@ -40,6 +40,9 @@ Message random_message(Prng& random) {
         case MessageType::vote:
             message.index = random.next();
             message.log_term = random.next();
+            message.force = message.type == MessageType::vote && random.below(2) == 1;
+            break;
+        case MessageType::timeout_now:
             break;
         case MessageType::pre_vote_reply:
         case MessageType::vote_reply:
@@ -49,6 +52,7 @@ Message random_message(Prng& random) {
             message.index = random.below(1000);
             message.log_term = random.below(10);
             message.commit = random.next();
+            message.round = random.next();
             const std::uint64_t count = random.below(5);
             for (std::uint64_t i = 0; i < count; ++i) {
                 Entry entry;
@@ -69,6 +73,7 @@ Message random_message(Prng& random) {
         case MessageType::append_reply:
             message.reject = random.below(2) == 1;
             message.index = random.next();
+            message.round = random.next();
             if (message.reject) {
                 message.hint_index = random.next();
                 message.hint_term = random.next();

@@ -161,6 +161,7 @@ TEST(one_change_at_a_time) {
     CHECK(change(rig, 1, target_of({1, 2, 3, 5})) == ProposeStatus::busy);
     rig.run();
     CHECK(change(rig, 1, target_of({1, 2, 3}, {4})) == ProposeStatus::appended);
+    CHECK(change(rig, 1, target_of({1, 2, 3}, {5})) == ProposeStatus::busy);
     CHECK(change(rig, 2, target_of({1, 2})) == ProposeStatus::not_leader);
 }
 // the bug of single-server changes (Ongaro, raft-dev, 2015)

@@ -5,12 +5,13 @@
 namespace fastmas::consensus::raft {
 namespace {
 
-// Layout: u32 length of all, u8 version, u8 type, u8 flags (bit 0: reject), u8 zero, u32 from, u32 to, u64 term, then
-// by type
+// Layout: u32 length of all, u8 version, u8 type, u8 flags (bit 0: reject, 1: force), u8 zero, u32 from, u32 to, u64
+// term, then by type
 //   pre_vote, vote:              u64 index, u64 log_term
 //   pre_vote_reply, vote_reply:  nothing
-//   append:                      u64 index, u64 log_term, u64 commit, u32 count, entries
-//   append_reply:                u64 index, and when it refuses u64 hint_index, u64 hint_term
+//   timeout_now:                 nothing
+//   append:                      u64 index, u64 log_term, u64 commit, u64 round, u32 count, entries
+//   append_reply:                u64 index, u64 round, and when it refuses u64 hint_index, u64 hint_term
 //   snapshot:                    u64 index, u64 term, i64 time_ns, u64 id of the membership, u32 size and the
 //                                membership (membership.hpp), u32 size, bytes
 // entry: u64 term, i64 time_ns, u32 kind, u32 size, of a command u64 client, u64 sequence, u64 acknowledged, and the
@@ -22,7 +23,7 @@ constexpr std::size_t kSessionBytes = 24;
 const char* decode_entries(Reader& reader, Message& message) {
     std::uint32_t count = 0;
     if (!reader.get(message.index) || !reader.get(message.log_term) || !reader.get(message.commit) ||
-        !reader.get(count))
+        !reader.get(message.round) || !reader.get(count))
         return "append cut short";
     if (count > reader.left() / kEntryBytes) return "more entries promised than bytes are left";
     message.entries.resize(count);
@@ -79,6 +80,8 @@ const char* to_string(MessageType type) noexcept {
             return "append_reply";
         case MessageType::snapshot:
             return "snapshot";
+        case MessageType::timeout_now:
+            return "timeout_now";
     }
     return "unknown";
 }
@@ -90,15 +93,16 @@ std::size_t encoded_size(const Message& message) noexcept {
             return kHeaderBytes + 16;
         case MessageType::pre_vote_reply:
         case MessageType::vote_reply:
+        case MessageType::timeout_now:
             return kHeaderBytes;
         case MessageType::append: {
-            std::size_t size = kHeaderBytes + 28;
+            std::size_t size = kHeaderBytes + 36;
             for (const Entry& entry : message.entries)
                 size += kEntryBytes + (entry.kind == EntryKind::command ? kSessionBytes : 0) + entry.command.size();
             return size;
         }
         case MessageType::append_reply:
-            return kHeaderBytes + (message.reject ? 24 : 8);
+            return kHeaderBytes + (message.reject ? 32 : 16);
         case MessageType::snapshot:
             return kHeaderBytes + 40 + encode(message.snapshot->membership).size() + message.snapshot->state.size();
     }
@@ -113,7 +117,7 @@ void encode(const Message& message, std::vector<std::byte>& out) {
     writer.put(static_cast<std::uint32_t>(size));
     writer.put(kMessageVersion);
     writer.put(static_cast<std::uint8_t>(message.type));
-    writer.put(static_cast<std::uint8_t>(message.reject ? 1 : 0));
+    writer.put(static_cast<std::uint8_t>((message.reject ? 1 : 0) | (message.force ? 2 : 0)));
     writer.put(std::uint8_t{0});
     writer.put(message.from);
     writer.put(message.to);
@@ -126,11 +130,13 @@ void encode(const Message& message, std::vector<std::byte>& out) {
             break;
         case MessageType::pre_vote_reply:
         case MessageType::vote_reply:
+        case MessageType::timeout_now:
             break;
         case MessageType::append:
             writer.put(message.index);
             writer.put(message.log_term);
             writer.put(message.commit);
+            writer.put(message.round);
             writer.put(static_cast<std::uint32_t>(message.entries.size()));
             for (const Entry& entry : message.entries) {
                 writer.put(entry.term);
@@ -147,6 +153,7 @@ void encode(const Message& message, std::vector<std::byte>& out) {
             break;
         case MessageType::append_reply:
             writer.put(message.index);
+            writer.put(message.round);
             if (message.reject) {
                 writer.put(message.hint_index);
                 writer.put(message.hint_term);
@@ -176,11 +183,13 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
     if (length != bytes.size()) return "length does not match";
     if (version != kMessageVersion) return "unknown version";
     if (type < static_cast<std::uint8_t>(MessageType::pre_vote) ||
-        type > static_cast<std::uint8_t>(MessageType::snapshot))
+        type > static_cast<std::uint8_t>(MessageType::timeout_now))
         return "unknown type";
-    if (flags > 1 || zero != 0) return "unknown flags";
+    if (flags > 3 || zero != 0) return "unknown flags";
     message.type = static_cast<MessageType>(type);
-    message.reject = flags == 1;
+    message.reject = (flags & 1U) != 0;
+    message.force = (flags & 2U) != 0;
+    message.round = 0;
     message.index = message.commit = message.hint_index = 0;
     message.log_term = message.hint_term = 0;
     message.entries.clear();
@@ -201,7 +210,7 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
             break;
         case MessageType::append_reply:
             is_reply = true;
-            if (!reader.get(message.index))
+            if (!reader.get(message.index) || !reader.get(message.round))
                 problem = "reply cut short";
             else if (message.reject && (!reader.get(message.hint_index) || !reader.get(message.hint_term)))
                 problem = "hint cut short";
@@ -209,9 +218,12 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
         case MessageType::snapshot:
             problem = decode_snapshot(reader, *message.snapshot);
             break;
+        case MessageType::timeout_now:
+            break;
     }
     if (problem != nullptr) return problem;
     if (message.reject && !is_reply) return "only a reply can refuse";
+    if (message.force && message.type != MessageType::vote) return "only a vote request can be forced";
     if (reader.left() != 0) return "bytes after the end";
     return nullptr;
 }

@@ -8,6 +8,8 @@
 namespace fastmas::consensus::raft {
 namespace {
 
+constexpr std::uint32_t kMaxPriority = 10;
+
 void at_least_one(const char* name, std::size_t value) {
     if (value == 0)
         throw base::ConfigError(std::string(name) + " must be at least 1, got 0; leave it out for the default");
@@ -44,6 +46,14 @@ void validate(const RaftConfig& config) {
         throw base::ConfigError(
             "election_ticks must exceed heartbeat_ticks (" + std::to_string(config.heartbeat_ticks) + "), got " +
             std::to_string(config.election_ticks) + "; try " + std::to_string(5 * config.heartbeat_ticks));
+    at_least_one("max_pending_reads", config.max_pending_reads);
+    if (config.priority > kMaxPriority)
+        throw base::ConfigError("priority must be at most " + std::to_string(kMaxPriority) + ", got " +
+                                std::to_string(config.priority) + "; 0 stands first");
+    if (config.lease_ns < 0 || (config.lease_ns != 0 && !config.check_quorum))
+        throw base::ConfigError("a lease must not be negative and needs check_quorum, got lease_ns " +
+                                std::to_string(config.lease_ns) + (config.check_quorum ? "" : " without it") +
+                                "; set both, or read() instead");
     if (config.max_command_bytes > Payload::kMaxBytes)
         throw base::ConfigError("max_command_bytes must be below 4 GiB, got " +
                                 std::to_string(config.max_command_bytes) + "; try 16777216");

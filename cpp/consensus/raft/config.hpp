@@ -32,6 +32,14 @@ struct RaftConfig {
     // Ticks that a write may stay unacknowledged before a leader steps down and nobody stands; 0 = election_ticks.
     std::uint32_t hung_write_ticks = 0;
 
+    // 0 = the first to stand; each step makes a node wait that many more election_ticks before it stands.
+    std::uint32_t priority = 0;
+    std::size_t max_pending_reads = 65'536;
+    // How long after sending a round of heartbeats that a majority acknowledged a leader answers reads alone (thesis
+    // §6.4.1); 0 = never. At most (election_ticks - 1) ticks, less the share by which two clocks may drift apart in
+    // that time; the same on all nodes. Needs check_quorum everywhere, and tick(now_ns).
+    std::int64_t lease_ns = 0;
+
     std::size_t max_append_entries = 1024;         // a message
     std::size_t max_append_bytes = 1U << 20;       // a message; one larger entry still goes alone
     std::size_t max_inflight_entries = 16 * 1024;  // sent to a follower and not acknowledged

@@ -8,7 +8,8 @@ namespace fastmas::consensus::raft {
 
 void RaftNode::draw_election_timeout() {
     // §5.2: randomised, so that split votes are rare and resolve quickly
-    election_timeout_ = config_.election_ticks + static_cast<std::uint32_t>(random_.below(config_.election_ticks));
+    election_timeout_ = config_.election_ticks + static_cast<std::uint32_t>(random_.below(config_.election_ticks)) +
+                        config_.priority * config_.election_ticks;
     election_elapsed_ = 0;
 }
 
@@ -16,12 +17,16 @@ void RaftNode::become_follower(Term term, NodeId leader) {
     if (term < hard_.term) poison("term would fall from " + std::to_string(hard_.term) + " to " + std::to_string(term));
     // a new term comes with a vote not yet given; within a term the vote stays
     if (term > hard_.term) set_hard_state(term, kNoNode);
+    if (role_ == Role::leader) {
+        abandon_reads();
+        transferee_ = kNoNode;
+    }
     role_ = Role::follower;
     leader_ = leader;
     draw_election_timeout();
 }
 
-void RaftNode::campaign(bool pre) {
+void RaftNode::campaign(bool pre, bool force) {
     if (hard_.term >= kMaxTerm) poison("the term counter is used up");
     leader_ = kNoNode;
     granted_.clear();
@@ -51,6 +56,7 @@ void RaftNode::campaign(bool pre) {
         if (!peer.incoming && !peer.outgoing) continue;
         Message& request =
             send(pre ? MessageType::pre_vote : MessageType::vote, peer.id, pre ? hard_.term + 1 : hard_.term);
+        request.force = force;
         request.index = log_.last_index();
         request.log_term = log_.last_term();
     }

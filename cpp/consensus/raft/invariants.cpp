@@ -58,6 +58,15 @@ void InvariantChecker::check_matching(const RaftNode& node, Index index, const L
     if (!same(known, link)) fail(node, invariant, at(index));
 }
 
+void InvariantChecker::on_ready(const RaftNode& node, const Ready& ready) {
+    for (const ReadState& read : ready.reads) {
+        reads_ += read.is_confirmed;
+        if (read.is_confirmed && read.index < read.context)
+            fail(node, "a read sees all that was committed when it was asked for",
+                 at(read.index) + " of " + std::to_string(read.context));
+    }
+}
+
 void InvariantChecker::on_persist(const RaftNode& node, const Ready& ready) {
     Seen& seen = seen_[node.id()];
     claimed_ = std::max(claimed_, node.commit_index());
@@ -91,6 +100,7 @@ void InvariantChecker::on_persist(const RaftNode& node, const Ready& ready) {
 
 void InvariantChecker::on_send(const RaftNode& node, const Message& message, const SimDisk& disk) {
     ++checks_;
+    forced_votes_ += message.force;
     const HardState& stored = disk.hard_state();
     const char* const invariant = "nothing leaves before what it says is durable";
     const bool asks_about_next =

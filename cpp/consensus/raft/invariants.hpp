@@ -21,6 +21,8 @@ class InvariantChecker {
   public:
     explicit InvariantChecker(std::size_t nodes) : seen_(nodes + 1), history_(nodes) {}
 
+    // The node asks for its duties. A read's context, in simulation, is how much was committed when it was asked for.
+    void on_ready(const RaftNode& node, const Ready& ready);
     // The node stored this Ready's snapshot, entries and hard state.
     void on_persist(const RaftNode& node, const Ready& ready);
     // The node is about to hand this message to the network.
@@ -47,6 +49,8 @@ class InvariantChecker {
         std::uint64_t promoted = 0;         // learners made voters
         std::uint64_t rolled_back = 0;      // truncated away again
     };
+    std::uint64_t reads() const noexcept { return reads_; }
+    std::uint64_t forced_votes() const noexcept { return forced_votes_; }
     const Changes& changes() const noexcept { return changes_; }
     std::size_t terms_led() const noexcept { return leaders_.size(); }
 
@@ -82,6 +86,8 @@ class InvariantChecker {
     std::vector<Term> commit_terms_;       // the term in which each index was first known to be committed
     std::vector<Membership> memberships_;  // every one that was ever in force on some node
     Changes changes_;
+    std::uint64_t reads_ = 0;
+    std::uint64_t forced_votes_ = 0;
     Index claimed_ = 0;  // the furthest that any node said is committed, be it checked already or not
     AppliedHistory history_;
     std::uint64_t checks_ = 0;

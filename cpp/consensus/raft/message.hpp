@@ -16,7 +16,8 @@ enum class MessageType : std::uint8_t {
     vote_reply = 4,
     append = 5,  // AppendEntries; without entries it is the heartbeat (paper §5.2, §5.3)
     append_reply = 6,
-    snapshot = 7,  // InstallSnapshot in one piece (paper §7)
+    snapshot = 7,     // InstallSnapshot in one piece (paper §7)
+    timeout_now = 8,  // stand for election at once: the leader hands over (thesis §3.10)
 };
 
 // One struct for all types, so that a slot can be reused whatever it carries; a field that its type does not use is
@@ -24,6 +25,7 @@ enum class MessageType : std::uint8_t {
 struct Message {
     MessageType type = MessageType::append;
     bool reject = false;  // replies
+    bool force = false;   // vote: on the leader's own request, so that whoever hears that leader answers, too
     NodeId from = kNoNode;
     NodeId to = kNoNode;
     Term term = 0;      // the sender's; of pre_vote and a granting pre_vote_reply: the term the candidate would start
@@ -34,6 +36,7 @@ struct Message {
     Index hint_index =
         0;  // refusing append_reply: first index of hint_term, or one past the last entry (paper §5.3, end)
     Term hint_term = 0;              // refusing append_reply: the conflicting entry's term, 0 when the log is too short
+    std::uint64_t round = 0;         // append: the leader's latest round of reads; append_reply: that of the append
     std::vector<Entry> entries;      // append
     base::Boxed<Snapshot> snapshot;  // snapshot
 

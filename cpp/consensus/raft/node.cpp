@@ -75,6 +75,7 @@ void RaftNode::tick() {
             if (config_.check_quorum) check_quorum();
             if (role_ != Role::leader) return;
         }
+        tick_transfer();
         if (++heartbeat_elapsed_ >= config_.heartbeat_ticks) {
             heartbeat_elapsed_ = 0;
             heartbeat();
@@ -131,12 +132,13 @@ void RaftNode::step(const Message& message) {
     if (message.term > hard_.term) {
         // §6: a server that hears from a leader within the minimum election time-out neither updates its term nor
         // votes, so that a server that was cut off cannot depose a working leader
-        if (asks_for_vote && in_contact_with_leader()) return;
+        if (asks_for_vote && !message.force && in_contact_with_leader()) return;
         const bool only_asked =
             message.type == MessageType::pre_vote || (message.type == MessageType::pre_vote_reply && !message.reject);
         if (!only_asked) {
             // §5.1: a higher term turns any server into a follower of that term
-            const bool from_leader = message.type == MessageType::append || message.type == MessageType::snapshot;
+            const bool from_leader = message.type == MessageType::append || message.type == MessageType::snapshot ||
+                                     message.type == MessageType::timeout_now;
             become_follower(message.term, from_leader ? message.from : kNoNode);
         }
     } else if (message.term < hard_.term) {
@@ -169,6 +171,9 @@ void RaftNode::step(const Message& message) {
         case MessageType::snapshot:
             handle_snapshot(message);
             break;
+        case MessageType::timeout_now:
+            handle_timeout_now(message);
+            break;
     }
 }
 
@@ -176,7 +181,8 @@ Proposal RaftNode::propose(Payload command, const Session& session, std::int64_t
     enter();
     if (role_ != Role::leader) return {ProposeStatus::not_leader, hard_.term, 0};
     // a leader that is leaving only sees its own removal through
-    if (!in_incoming_ && !in_outgoing_) return {ProposeStatus::busy, hard_.term, 0};
+    // (§6), and one that is handing over lets its successor catch up (thesis §3.10)
+    if ((!in_incoming_ && !in_outgoing_) || transferee_ != kNoNode) return {ProposeStatus::busy, hard_.term, 0};
     if (command.size() > config_.max_command_bytes) return {ProposeStatus::too_large, hard_.term, 0};
     if (log_.last_index() - commit_ >= config_.max_uncommitted_entries) return {ProposeStatus::full, hard_.term, 0};
     append_own(EntryKind::command, std::move(command), session, now_ns);
@@ -220,7 +226,8 @@ Message& RaftNode::send(MessageType type, NodeId to, Term term) {
     if (outbox_size_ == outbox_.size()) outbox_.emplace_back();
     Message& message = outbox_[outbox_size_++];
     message.type = type;
-    message.reject = false;
+    message.reject = message.force = false;
+    message.round = 0;
     message.from = config_.id;
     message.to = to;
     message.term = term;

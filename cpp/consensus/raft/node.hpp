@@ -1,6 +1,7 @@
 // Raft (Ongaro and Ousterhout 2014, extended version; "thesis" is Ongaro's) as a state machine without I/O.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -25,6 +26,8 @@ struct Proposal {
     Index index = 0;
 };
 
+enum class ReadStatus : std::uint8_t { registered, not_leader, full };
+
 // How far a leader knows a follower to be (paper figure 2, nextIndex and matchIndex).
 struct Progress {
     static constexpr Index kFullWindow = Index{1} << 32;
@@ -48,6 +51,7 @@ struct Progress {
     bool paused = false;  // probe: one is under way
     bool active = false;  // heard from since the last quorum check
     std::uint32_t snapshot_ticks = 0;
+    std::uint64_t round = 0;  // the latest round of reads it acknowledged
 };
 
 // One participant. The caller owns time (tick), the network (step, Ready::messages), the disk (Ready::entries,
@@ -66,6 +70,11 @@ class RaftNode {
 
     // One unit of the consensus clock has passed.
     void tick();
+    // The same, with the caller's monotonic clock: what leases are measured by.
+    void tick(std::int64_t now_ns) {
+        clock_ns_ = now_ns;
+        tick();
+    }
     void step(const Message& message);
     // `now_ns` stamps the entry, unless the log is ahead of it already.
     Proposal propose(Payload command, const Session& session, std::int64_t now_ns);
@@ -74,6 +83,16 @@ class RaftNode {
     // committed. busy while another one is under way, or this leader has committed nothing of its own term yet. Throws
     // base::ConfigError for a target that cannot be.
     Proposal change_membership(Membership target, std::int64_t now_ns);
+
+    // A linearizable read (thesis §6.4): comes out of Ready::reads with this context once a majority has acknowledged
+    // a round of heartbeats begun after this call. A context may be used again.
+    ReadStatus read(std::uint64_t context);
+    // The same without a round while the lease holds at `now_ns`; else as read().
+    ReadStatus lease_read(std::uint64_t context, std::int64_t now_ns);
+    // Hands the leadership to another voter; commands are busy meanwhile, and again welcome if nothing came of it
+    // within an election time-out.
+    ProposeStatus transfer_leadership(NodeId target);
+    NodeId transferee() const noexcept { return transferee_; }
 
     bool has_ready() const noexcept;
     const Ready& ready();
@@ -111,7 +130,7 @@ class RaftNode {
     // election.cpp
     void become_follower(Term term, NodeId leader);
     void become_leader();
-    void campaign(bool pre);
+    void campaign(bool pre, bool force = false);
     void handle_vote_request(const Message& message);
     void handle_vote_reply(const Message& message);
     void count_votes(bool pre);
@@ -122,6 +141,20 @@ class RaftNode {
     bool in_contact_with_leader() const noexcept;
     void draw_election_timeout();
     void check_quorum();
+
+    // read.cpp
+    bool knows_what_is_committed() const noexcept;
+    bool has_new_reads() const noexcept;
+    void begin_round();
+    void ask_for_reads();
+    void confirm_reads();
+    Index acknowledged_by(bool Progress::*votes, bool self);
+    void abandon_reads();
+
+    // transfer.cpp
+    bool hand_over(const Progress& peer);
+    void tick_transfer();
+    void handle_timeout_now(const Message& message);
 
     // storage.cpp
     bool has_unwritten() const noexcept;
@@ -185,6 +218,24 @@ class RaftNode {
     std::uint32_t quorum_elapsed_ = 0;
     std::uint32_t election_timeout_ = 0;
     std::vector<Index> matched_;  // scratch of advance_commit
+
+    struct PendingRead {
+        std::uint64_t context;
+        Index index;
+        std::uint64_t round;  // 0 = its round has not begun
+    };
+    static constexpr std::size_t kRemembered = 64;
+    std::vector<PendingRead> reads_;  // in the order of their rounds
+    std::vector<ReadState> read_states_;
+    std::uint64_t round_ = 0;  // never falls, whatever the term
+    std::uint64_t confirmed_round_ = 0;
+    std::array<std::int64_t, kRemembered> sent_ns_{};  // of the latest rounds
+    std::int64_t clock_ns_ = INT64_MIN / 2;
+    std::int64_t lease_until_ns_ = INT64_MIN;
+    bool lease_is_void_ = false;  // a transfer was begun in this term
+    NodeId transferee_ = kNoNode;
+    std::uint32_t transfer_elapsed_ = 0;
+    bool handed_over_ = false;  // the transferee was told to stand
 
     std::vector<Message> outbox_;  // the first outbox_size_ wait to be sent; the rest are kept for their capacity
     std::size_t outbox_size_ = 0;

@@ -52,9 +52,22 @@ void RaftProtocol::draw_options(SimOptions& options, base::Prng& random) {
 }
 
 void RaftProtocol::disturb(SimCluster<RaftProtocol>& sim, base::Prng& random) {
+    // reads, at every node that thinks it leads; the context says what each must cover
+    for (NodeId id = 1; id <= sim.size(); ++id)
+        if (sim.is_up(id) && leads(*sim.node(id)))
+            sim.act(id, [&](Node& node) { (void)node.read(sim.invariants().committed()); });
     const NodeId leader = sim.leader();
-    if (leader == kNoNode || !random.chance_ppm(200'000)) return;
+    if (leader == kNoNode) return;
     const Node& leads = *sim.node(leader);
+    if (random.chance_ppm(300'000)) {
+        const auto& peers = leads.progress();
+        if (peers.empty()) return;
+        const Progress& peer = peers[random.below(peers.size())];
+        if (peer.incoming && !peer.witness)
+            sim.act(leader, [to = peer.id](Node& node) { (void)node.transfer_leadership(to); });
+        return;
+    }
+    if (!random.chance_ppm(200'000)) return;
     // any set of voters, now and then none of the old ones; the others listen or are out. A witness stays one.
     Membership target;
     for (NodeId id = 1; id <= sim.size(); ++id) {
@@ -96,6 +109,8 @@ std::string RaftProtocol::describe(const Node& node) {
 
 void RaftProtocol::cover(const SimCluster<RaftProtocol>& sim, Coverage& coverage) {
     coverage.add("terms led", sim.invariants().terms_led());
+    coverage.add("reads confirmed", sim.invariants().reads());
+    coverage.add("leaderships handed over", sim.invariants().forced_votes());
     coverage.add("configurations in force", sim.invariants().memberships());
     coverage.add("joint configurations", sim.invariants().changes().joint);
     coverage.add("joint states left by a later leader", sim.invariants().changes().left_by_another);

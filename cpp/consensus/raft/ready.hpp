@@ -9,6 +9,16 @@
 
 namespace fastmas::consensus::raft {
 
+// A read that may be answered, once the state machine has applied `index`, or that may not.
+struct ReadState {
+    std::uint64_t context = 0;  // the caller's own
+    Index index = 0;
+    bool is_confirmed = false;                // false: this node leads no more; ask the one that does
+    std::int64_t valid_until_ns = INT64_MAX;  // of a lease: to be answered before, by the clock that tick() is given
+
+    friend bool operator==(const ReadState&, const ReadState&) = default;
+};
+
 // The caller's duties, in this order:
 //   1. `snapshot` (when there is one) replaces the stored snapshot and every stored entry it covers or contradicts;
 //   2. `entries` are stored; whatever the disk holds from entries.front().index on is replaced by them;
@@ -33,6 +43,7 @@ struct Ready {
     bool must_sync = false;
     std::span<const Message> messages;
     std::span<const Entry> committed;
+    std::span<const ReadState> reads;  // with 6: each is answered from the state machine once `index` is applied
 };
 
 }  // namespace fastmas::consensus::raft

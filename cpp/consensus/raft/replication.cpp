@@ -42,6 +42,7 @@ void RaftNode::send_where_needed(Progress& peer) {
 }
 
 void RaftNode::heartbeat() {
+    if (config_.lease_ns != 0) begin_round();
     for (Progress& peer : peers_) {
         peer.paused = false;
         if (peer.state == Progress::State::snapshot &&
@@ -66,6 +67,7 @@ void RaftNode::send_append(Progress& peer, bool heartbeat_only) {
     message.index = previous;
     message.log_term = *previous_term;
     message.commit = commit_;
+    message.round = round_;
     peer.commit_sent = commit_;
     if (heartbeat_only && peer.state == Progress::State::replicate) return;
     std::size_t count = 0, bytes = 0;
@@ -101,6 +103,7 @@ void RaftNode::handle_append(const Message& message) {
     election_elapsed_ = contact_elapsed_ = 0;
 
     Message& reply = send(MessageType::append_reply, message.from, hard_.term);
+    reply.round = message.round;
     const Index covered = message.index + message.entries.size();
     Index previous = message.index;
     std::size_t known = 0;  // entries at or below the commit index: they agree already
@@ -153,11 +156,16 @@ void RaftNode::handle_append(const Message& message) {
 void RaftNode::handle_append_reply(const Message& message) {
     Progress* peer = find(message.from);
     if (role_ != Role::leader || peer == nullptr) return;
-    if (message.index > log_.last_index()) {
+    if (message.index > log_.last_index() || message.round > round_) {
         ++counters_.dropped;
         return;
     }
     peer->active = true;
+    if (message.round > peer->round) {
+        // even a refusal says that it follows this leader
+        peer->round = message.round;
+        confirm_reads();
+    }
     if (message.reject) {
         back_off(*peer, message);
         return;
@@ -177,7 +185,9 @@ void RaftNode::handle_append_reply(const Message& message) {
     advance_commit();
     // that may have changed who leads, and who is there to be led
     peer = find(message.from);
-    if (role_ == Role::leader && peer != nullptr) send_where_needed(*peer);
+    if (role_ != Role::leader || peer == nullptr) return;
+    send_where_needed(*peer);
+    if (peer->id == transferee_ && !handed_over_) hand_over(*peer);
 }
 
 void RaftNode::back_off(Progress& peer, const Message& reply) {

@@ -19,6 +19,7 @@ bool waits_for_disk(const Message& message) noexcept {
     switch (message.type) {
         case MessageType::append:
         case MessageType::snapshot:
+        case MessageType::timeout_now:
         case MessageType::pre_vote:
             return false;
         case MessageType::vote:
@@ -46,13 +47,15 @@ Index RaftNode::applicable() const noexcept {
 }
 
 bool RaftNode::has_ready() const noexcept {
-    return outbox_size_ != 0 || (has_unwritten() && can_write()) || applicable() > applied_;
+    return outbox_size_ != 0 || (has_unwritten() && can_write()) || applicable() > applied_ || !read_states_.empty() ||
+           has_new_reads();
 }
 
 const Ready& RaftNode::ready() {
     enter();
     // proposals wait for it, so that a burst leaves in few messages
     if (role_ == Role::leader) broadcast();
+    if (has_new_reads()) ask_for_reads();
     if (config_.async_storage) hold_back();
     ready_ = Ready();
     if (has_unwritten() && can_write()) {
@@ -67,6 +70,7 @@ const Ready& RaftNode::ready() {
     applicable_ = !snapshot_pending_ || ready_.snapshot != nullptr ? applicable() : applied_;
     // a witness has nothing to apply
     if (!config_.witness) ready_.committed = log_.slice(applied_ + 1, applicable_);
+    ready_.reads = read_states_;
     ready_out_ = true;
     return ready_;
 }
@@ -78,6 +82,7 @@ void RaftNode::advance() {
                                 " has no ready() to advance past; call ready() first");
     ready_out_ = false;
     outbox_size_ = released_ = 0;
+    read_states_.clear();
     applied_ = applicable_;
     if (ready_.must_sync) {
         snapshot_pending_ = hard_changed_ = false;
