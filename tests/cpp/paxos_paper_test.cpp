@@ -329,6 +329,19 @@ TEST(duelling_proposers_make_progress) {
     }
 }
 
+// A leader that did not hear of it in phase 1 (its quorum were others) learns it from the first answer.
+TEST(what_an_acceptor_knows_to_be_chosen_needs_no_more_votes) {
+    PaxosConfig config = plain_config(1, 2);
+    config.quorums = {1, 2};
+    Driven node(config);
+    (void)node.step(accept_of(2, 1, {1, 2}, 0, {"a", "b"}));
+    (void)node.time_out();
+    CHECK(node->role() == Role::leader);
+    CHECK_EQUAL(node->commit_index(), 0U);
+    (void)node.step(accepted_of(2, 1, node->ballot(), 2, 2, 2));
+    CHECK_EQUAL(node.applied(), "a b");
+}
+
 TEST(lost_accepts_are_sent_again) {
     Driven node(plain_config(1, 3));
     const Ballot ballot = node.lead();

@@ -158,6 +158,9 @@ void PaxosNode::handle_accepted(const Message& message) {
             ++counters_.rewinds;
         }
     }
+    // What it knows to be chosen is chosen, by the time of this ballot: so the value is the one proposed here. It needs
+    // no more votes, which might be out of reach.
+    if (message.commit > commit_) set_commit(std::min(message.commit, log_.last_index()));
     advance_commit();
     send_where_needed(*peer);
 }
@@ -219,6 +222,11 @@ void PaxosNode::handle_snapshot(const Message& message) {
         }
     }
     if (!message.flag) return;  // it was an answer itself
+    if (message.ballot < hard_.promised) {
+        // what is known here may have been chosen in a later ballot, of which that leader must hear before it counts it
+        send(MessageType::refuse, message.from, message.ballot).other = hard_.promised;
+        return;
+    }
     Message& reply = send(MessageType::accepted, message.from, message.ballot);
     reply.commit = commit_;
 }
