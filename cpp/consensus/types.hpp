@@ -38,6 +38,7 @@ enum class ProposeStatus : std::uint8_t {
     too_large,   // dropped: above the configured size
     full,        // dropped: too many wait already
     busy,        // dropped: a change of members or of the leader is under way; ask again later
+    refused,     // dropped: without a session where one is needed, or against the rule of the chain
 };
 
 }  // namespace fastmas::consensus

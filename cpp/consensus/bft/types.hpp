@@ -42,6 +42,7 @@ enum class CommandKind : std::uint8_t {
 struct Command {
     CommandKind kind = CommandKind::command;
     Session session;
+    std::int64_t time_ns = 0;  // by the clock of the node that took it in
     Payload bytes;
 
     friend bool operator==(const Command&, const Command&) = default;
@@ -51,7 +52,7 @@ struct Command {
 struct Block {
     Height height = 0;
     Index first_index = 0;      // in the log of commands, of its first one
-    std::int64_t time_ns = 0;   // never falls along the chain
+    std::int64_t time_ns = 0;   // the latest of its commands, and never before the block before
     NodeId proposer = kNoNode;  // who made it; another may propose it again in a later round
     Digest parent{};            // the block before; of the first one, the digest of the genesis
     Digest validators{};        // the set that decides on this block

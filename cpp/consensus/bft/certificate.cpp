@@ -1,0 +1,83 @@
+#include "consensus/bft/certificate.hpp"
+
+#include "consensus/bytes.hpp"
+
+namespace fastmas::consensus::bft {
+
+const char* verify_certificate(const Digest& genesis, const ValidatorSet& set, const Certificate& certificate,
+                               Verifier& verifier) {
+    if (certificate.value == kNil) return "nil cannot be decided";
+    if (certificate.height == 0 || certificate.round < 0) return "no such height or round";
+    if (certificate.votes.size() > set.size()) return "more votes than validators";
+    Vote vote;
+    vote.type = VoteType::precommit;
+    vote.height = certificate.height;
+    vote.round = certificate.round;
+    vote.value = certificate.value;
+    const SignBytes bytes = sign_bytes(genesis, vote);
+    std::vector<Verifier::Item> items;
+    items.reserve(certificate.votes.size());
+    Power power = 0;
+    NodeId last = kNoNode;
+    for (const Certificate::Signed& held : certificate.votes) {
+        if (held.validator <= last) return "validators come in order, each once";
+        last = held.validator;
+        const std::size_t place = set.place_of(held.validator);
+        if (place == ValidatorSet::kNowhere) return "a stranger signed";
+        power += set.powers()[place];
+        items.push_back({set.at(place).key, bytes, held.signature});
+    }
+    if (!is_quorum(power, set.total())) return "not more than two thirds of the voting power";
+    return verifier.verify_all(items) ? nullptr : "a signature is not the validator's";
+}
+
+const char* verify_evidence(const Digest& genesis, const ValidatorSet& set, const Evidence& evidence,
+                            Verifier& verifier) {
+    const std::size_t place = set.place_of(evidence.culprit());
+    if (place == ValidatorSet::kNowhere) return "the culprit is a stranger";
+    const PublicKey& key = set.at(place).key;
+    const auto check = [&](const auto& first, const auto& second) -> const char* {
+        if (first.height != second.height || first.round != second.round) return "not of one height and round";
+        if (first.value == second.value) return "the same value twice";
+        if (!verifier.verify(key, sign_bytes(genesis, first), first.signature) ||
+            !verifier.verify(key, sign_bytes(genesis, second), second.signature))
+            return "a signature is not the culprit's";
+        return nullptr;
+    };
+    if (evidence.kind == Evidence::Kind::proposal) {
+        if (evidence.first_proposal.proposer != evidence.second_proposal.proposer) return "not of one validator";
+        return check(evidence.first_proposal, evidence.second_proposal);
+    }
+    if (evidence.first_vote.validator != evidence.second_vote.validator) return "not of one validator";
+    if (evidence.first_vote.type != evidence.second_vote.type) return "not of one type";
+    return check(evidence.first_vote, evidence.second_vote);
+}
+
+Digest block_digest(const Block& block) {
+    std::vector<std::byte> bytes;
+    Writer writer(bytes);
+    for (const Command& command : block.commands) {
+        writer.put(static_cast<std::uint8_t>(command.kind));
+        writer.put(command.session.client);
+        writer.put(command.session.sequence);
+        writer.put(command.session.acknowledged);
+        writer.put(command.time_ns);
+        writer.put(static_cast<std::uint32_t>(command.bytes.size()));
+        writer.put(command.bytes.bytes());
+    }
+    const Digest commands = base::sha256(bytes);
+    bytes.clear();
+    writer.put(std::as_bytes(std::span("fastmas/bft/block/1")));
+    writer.put(block.height);
+    writer.put(block.first_index);
+    writer.put(block.time_ns);
+    writer.put(block.proposer);
+    writer.put(block.parent);
+    writer.put(block.validators);
+    writer.put(block.next_validators);
+    writer.put(static_cast<std::uint32_t>(block.commands.size()));
+    writer.put(commands);
+    return base::sha256(bytes);
+}
+
+}  // namespace fastmas::consensus::bft

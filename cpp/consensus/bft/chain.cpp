@@ -1,0 +1,137 @@
+#include "consensus/bft/chain.hpp"
+
+#include <algorithm>
+
+#include "base/errors.hpp"
+#include "consensus/bytes.hpp"
+
+namespace fastmas::consensus::bft {
+
+Digest genesis_digest(const std::string& chain, const ChainLimits& limits, const ValidatorSet& first) {
+    std::vector<std::byte> bytes;
+    Writer writer(bytes);
+    writer.put(std::as_bytes(std::span("fastmas/bft/genesis/1")));
+    writer.put(static_cast<std::uint32_t>(chain.size()));
+    writer.put(std::as_bytes(std::span(chain)));
+    writer.put(limits.max_block_commands);
+    writer.put(limits.max_block_bytes);
+    writer.put(limits.max_command_bytes);
+    writer.put(first.digest());
+    return base::sha256(bytes);
+}
+
+Payload encode_change(const Validator& change) {
+    std::vector<std::byte> bytes;
+    Writer writer(bytes);
+    writer.put(change.id);
+    writer.put(change.power);
+    writer.put(change.key);
+    return Payload(bytes);
+}
+
+bool decode_change(const Payload& bytes, Validator& change) noexcept {
+    Reader reader(bytes.bytes());
+    if (!reader.get(change.id) || !reader.get(change.power) || reader.left() != change.key.size()) return false;
+    std::copy(reader.rest().begin(), reader.rest().end(), change.key.begin());
+    return change.id != kNoNode && change.power <= kMaxTotalPower;
+}
+
+std::uint64_t ClientMarks::last(std::uint64_t client) const noexcept {
+    const auto found = marks_.find(client);
+    return found == marks_.end() ? 0 : found->second.sequence;
+}
+
+void ClientMarks::set(std::uint64_t client, std::uint64_t sequence, Index index) {
+    if (marks_.size() == kMaxClients && !marks_.contains(client))
+        marks_.erase(std::min_element(marks_.begin(), marks_.end(),
+                                      [](const auto& a, const auto& b) { return a.second.index < b.second.index; }));
+    marks_[client] = {sequence, index};
+}
+
+ChainState ChainState::genesis(const Digest& digest, ValidatorSet first) {
+    ChainState state;
+    state.last_id = digest;
+    state.priorities.assign(first.size(), 0);
+    state.validators = std::make_shared<const ValidatorSet>(std::move(first));
+    return state;
+}
+
+ValidatorSet ChainState::next_validators(const std::vector<Command>& commands) const {
+    std::vector<Validator> changed = validators->all();
+    for (const Command& command : commands) {
+        Validator change;
+        if (command.kind != CommandKind::validator || !decode_change(command.bytes, change)) continue;
+        std::erase_if(changed, [&](const Validator& known) { return known.id == change.id; });
+        if (change.power != 0) changed.push_back(change);
+    }
+    return ValidatorSet(std::move(changed));
+}
+
+const char* ChainState::check(const Block& block, const ChainLimits& limits, const CommandRule* rule) const {
+    if (block.height != height + 1) return "not the next height";
+    if (block.parent != last_id) return "its parent is not the last block";
+    if (block.first_index != index + 1) return "its commands do not follow the last one";
+    if (validators->place_of(block.proposer) == ValidatorSet::kNowhere) return "made by a stranger";
+    if (block.commands.empty()) return "without commands";
+    if (block.commands.size() > limits.max_block_commands) return "too many commands";
+    std::size_t bytes = 0;
+    std::int64_t latest_ns = time_ns;
+    bool changes = false;
+    // of the few clients that are in the block: the last sequence, that of the block included
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> seen;
+    for (const Command& command : block.commands) {
+        if (command.bytes.size() > limits.max_command_bytes) return "a command is too large";
+        latest_ns = std::max(latest_ns, command.time_ns);
+        bytes += command.bytes.size();
+        if (bytes > limits.max_block_bytes) return "too many bytes";
+        const std::uint64_t client = command.session.client;
+        if (client == 0) return "a command without a session";
+        auto at = std::find_if(seen.rbegin(), seen.rend(), [&](const auto& known) { return known.first == client; });
+        std::uint64_t& last = at != seen.rend() ? at->second : seen.emplace_back(client, clients.last(client)).second;
+        if (!ClientMarks::follows(last, command.session)) return "a request out of turn";
+        last = command.session.sequence;
+        if (command.kind == CommandKind::validator) {
+            Validator change;
+            if (rule == nullptr) return "nobody may change the validators";
+            if (!decode_change(command.bytes, change)) return "a malformed change of validators";
+            changes = true;
+        }
+        if (rule != nullptr && !rule->allows(command)) return "a command that the rule refuses";
+    }
+    // a function of what is in the block: a proposer has no say in it
+    if (block.time_ns != latest_ns) return "its time is not its latest command's";
+    const Digest digest = validators->digest();
+    if (block.validators != digest) return "names another validator set";
+    if (!changes) return block.next_validators == digest ? nullptr : "names another next validator set";
+    try {
+        if (block.next_validators != next_validators(block.commands).digest())
+            return "names another next validator set";
+    } catch (const base::ConfigError&) {
+        return "changes the validators to what cannot be";
+    }
+    return nullptr;
+}
+
+void ChainState::apply(const Block& block) {
+    height = block.height;
+    last_id = block.id;
+    time_ns = block.time_ns;
+    bool changes = false;
+    for (const Command& command : block.commands) {
+        clients.set(command.session.client, command.session.sequence, ++index);
+        changes = changes || command.kind == CommandKind::validator;
+    }
+    Rotation::turn(*validators, priorities);  // one turn a height, however many rounds it took
+    if (!changes) return;
+    auto next = std::make_shared<const ValidatorSet>(next_validators(block.commands));
+    priorities = Rotation::carry_over(*validators, priorities, *next);
+    validators = std::move(next);
+}
+
+bool operator==(const ChainState& a, const ChainState& b) {
+    return a.height == b.height && a.last_id == b.last_id && a.index == b.index && a.time_ns == b.time_ns &&
+           !a.validators == !b.validators && (!a.validators || *a.validators == *b.validators) &&
+           a.priorities == b.priorities && a.clients == b.clients;
+}
+
+}  // namespace fastmas::consensus::bft

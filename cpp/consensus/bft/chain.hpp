@@ -1,0 +1,79 @@
+// The decided blocks so far, as far as the next one depends on them: what the paper's valid(v) looks at.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "consensus/bft/validators.hpp"
+
+namespace fastmas::consensus::bft {
+
+// Which commands may stand in a block, beyond what this protocol asks: who may send in whose name, who may change the
+// validators. A pure function of the command, the same on every node; the caller owns it. Without one, commands of
+// every session are taken as they come and the validators stay who they are.
+class CommandRule {
+  public:
+    virtual ~CommandRule() = default;
+    virtual bool allows(const Command& command) const = 0;
+};
+
+// The same on every node: the genesis digest covers it.
+struct ChainLimits {
+    std::uint32_t max_block_commands = 1024;
+    std::uint32_t max_block_bytes = 1U << 20;    // of all its commands
+    std::uint32_t max_command_bytes = 1U << 20;  // of one
+};
+
+Digest genesis_digest(const std::string& chain, const ChainLimits& limits, const ValidatorSet& first);
+
+// The bytes of a CommandKind::validator command: power 0 removes.
+Payload encode_change(const Validator& change);
+bool decode_change(const Payload& bytes, Validator& change) noexcept;
+
+// Which sequence of each client was decided last. Bounded: of kMaxClients the longest idle one goes, as in
+// SessionTable.
+class ClientMarks {
+  public:
+    static constexpr std::size_t kMaxClients = 4'096;
+    std::uint64_t last(std::uint64_t client) const noexcept;
+    void set(std::uint64_t client, std::uint64_t sequence, Index index);
+    // Whether this is the client's next request: neither decided before, nor with an unanswered one left out between.
+    static bool follows(std::uint64_t last, const Session& session) noexcept {
+        return session.sequence > last && session.acknowledged < session.sequence &&
+               session.sequence - 1 <= (last > session.acknowledged ? last : session.acknowledged);
+    }
+
+    struct Mark {
+        std::uint64_t sequence = 0;
+        Index index = 0;
+        friend bool operator==(const Mark&, const Mark&) = default;
+    };
+    const std::map<std::uint64_t, Mark>& all() const noexcept { return marks_; }
+    void insert(std::uint64_t client, const Mark& mark) { marks_[client] = mark; }
+    friend bool operator==(const ClientMarks&, const ClientMarks&) = default;
+
+  private:
+    std::map<std::uint64_t, Mark> marks_;  // ordered, so that its encoding is canonical
+};
+
+// A function of the decided blocks alone, so it is the same on every correct node. Copyable.
+struct ChainState {
+    Height height = 0;
+    Digest last_id{};  // of the last block, or the genesis digest
+    Index index = 0;   // of the last command
+    std::int64_t time_ns = INT64_MIN;
+    std::shared_ptr<const ValidatorSet> validators;  // decides on height + 1
+    Rotation::Priorities priorities;                 // as of the start of height + 1
+    ClientMarks clients;
+
+    static ChainState genesis(const Digest& digest, ValidatorSet first);
+    // Why the block cannot be the next one, or nullptr: valid(v), and nothing of it depends on the node or the moment.
+    const char* check(const Block& block, const ChainLimits& limits, const CommandRule* rule) const;
+    void apply(const Block& block);
+    // The set that decides after these commands.
+    ValidatorSet next_validators(const std::vector<Command>& commands) const;
+};
+bool operator==(const ChainState& a, const ChainState& b);
+
+}  // namespace fastmas::consensus::bft

@@ -1,0 +1,128 @@
+#include "consensus/bft/pool.hpp"
+
+#include <algorithm>
+
+namespace fastmas::consensus::bft {
+
+// The client's next request that is at hand. Those before it, if any, it has given up: they go once this is decided.
+CommandPool::Requests::const_iterator CommandPool::next_of(const Requests& requests, std::uint64_t last) noexcept {
+    return std::find_if(requests.begin(), requests.end(),
+                        [&](const auto& held) { return ClientMarks::follows(last, held.second.command.session); });
+}
+
+void CommandPool::drop(Requests& requests, Requests::iterator at) {
+    Usage& usage = usage_[at->second.from];
+    const std::size_t size = at->second.command.bytes.size();
+    --usage.commands;
+    usage.bytes -= size;
+    --size_;
+    bytes_ -= size;
+    requests.erase(at);
+}
+
+CommandPool::Added CommandPool::add(const Command& command, NodeId from, const ClientMarks& marks) {
+    const Session& session = command.session;
+    if (session.sequence <= marks.last(session.client)) return Added::duplicate;
+    if (const auto client = clients_.find(session.client); client != clients_.end()) {
+        const auto known = client->second.find(session.sequence);
+        if (known != client->second.end()) {
+            if (from != own_ || known->second.from == own_) return Added::duplicate;
+            drop(client->second, known);  // what the client itself says counts, not what was said in its name
+        }
+    }
+    Usage& usage = usage_[from];
+    const std::size_t share = from == own_ ? 1 : limits_.others_share;
+    if (size_ >= limits_.commands || bytes_ + command.bytes.size() > limits_.bytes ||
+        usage.commands >= limits_.commands / share || usage.bytes + command.bytes.size() > limits_.bytes / share)
+        return Added::full;
+    ++usage.commands;
+    usage.bytes += command.bytes.size();
+    ++size_;
+    bytes_ += command.bytes.size();
+    clients_[session.client].emplace(session.sequence, Item{command, from, arrivals_++, 0});
+    return Added::added;
+}
+
+std::vector<Command> CommandPool::take(const ChainLimits& limits, const ClientMarks& marks) const {
+    struct Head {
+        const Requests* requests;
+        Requests::const_iterator at;
+        std::uint64_t last;
+    };
+    std::vector<Head> heads;
+    for (const auto& [client, requests] : clients_) {
+        const std::uint64_t last = marks.last(client);
+        if (const auto at = next_of(requests, last); at != requests.end()) heads.push_back({&requests, at, last});
+    }
+    std::sort(heads.begin(), heads.end(),
+              [](const Head& a, const Head& b) { return a.at->second.arrival < b.at->second.arrival; });
+    std::vector<Command> taken;
+    std::size_t bytes = 0;
+    for (Head& head : heads)
+        for (; head.at != head.requests->end(); ++head.at) {
+            const Command& command = head.at->second.command;
+            if (!ClientMarks::follows(head.last, command.session)) break;
+            bytes += command.bytes.size();
+            if (taken.size() == limits.max_block_commands || bytes > limits.max_block_bytes) return taken;
+            taken.push_back(command);
+            head.last = command.session.sequence;
+        }
+    return taken;
+}
+
+bool CommandPool::has_eligible(const ClientMarks& marks) const noexcept {
+    for (const auto& [client, requests] : clients_)
+        if (next_of(requests, marks.last(client)) != requests.end()) return true;
+    return false;
+}
+
+void CommandPool::reject(const Session& session) {
+    const auto client = clients_.find(session.client);
+    if (client == clients_.end()) return;
+    if (const auto at = client->second.find(session.sequence); at != client->second.end()) drop(client->second, at);
+    if (client->second.empty()) clients_.erase(client);
+}
+
+void CommandPool::remove_decided(const Block& block) {
+    for (const Command& command : block.commands) {
+        const auto client = clients_.find(command.session.client);
+        if (client == clients_.end()) continue;
+        while (!client->second.empty() && client->second.begin()->first <= command.session.sequence)
+            drop(client->second, client->second.begin());
+        if (client->second.empty()) clients_.erase(client);
+    }
+}
+
+void CommandPool::remove_decided(const ClientMarks& marks) {
+    for (auto client = clients_.begin(); client != clients_.end();) {
+        const std::uint64_t last = marks.last(client->first);
+        while (!client->second.empty() && client->second.begin()->first <= last)
+            drop(client->second, client->second.begin());
+        client = client->second.empty() ? clients_.erase(client) : std::next(client);
+    }
+}
+
+void CommandPool::own_commands(std::size_t most, std::vector<Command>& out) const {
+    for (const auto& [client, requests] : clients_)
+        for (const auto& [sequence, item] : requests) {
+            if (item.from != own_) continue;
+            if (out.size() == most) return;
+            out.push_back(item.command);
+        }
+}
+
+void CommandPool::expire(const ClientMarks& marks, std::uint32_t calls) {
+    for (auto client = clients_.begin(); client != clients_.end();) {
+        Requests& requests = client->second;
+        const bool waits = next_of(requests, marks.last(client->first)) == requests.end();
+        for (auto at = requests.begin(); at != requests.end();) {
+            const auto next = std::next(at);
+            at->second.age = waits ? at->second.age + 1 : 0;
+            if (at->second.age >= calls) drop(requests, at);
+            at = next;
+        }
+        client = requests.empty() ? clients_.erase(client) : std::next(client);
+    }
+}
+
+}  // namespace fastmas::consensus::bft

@@ -1,0 +1,65 @@
+// Commands that wait to be proposed: bounded, each request once, a client's requests in their order.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <vector>
+
+#include "consensus/bft/chain.hpp"
+
+namespace fastmas::consensus::bft {
+
+// Not thread-safe. Adding and removing cost O(log n). Who sends commands for others (another node) has a share of the
+// places, so that no liar takes them all; a node's own clients come before what others say in their name.
+class CommandPool {
+  public:
+    struct Limits {
+        std::size_t commands = 65'536;
+        std::size_t bytes = 64U << 20;
+        std::size_t others_share = 4;  // a peer has at most 1 / n of both
+    };
+    enum class Added : std::uint8_t { added, duplicate, full };
+
+    CommandPool(NodeId own, Limits limits) : own_(own), limits_(limits) {}
+
+    Added add(const Command& command, NodeId from, const ClientMarks& marks);
+    // What a block can hold now, oldest clients first, each client's run in order.
+    std::vector<Command> take(const ChainLimits& limits, const ClientMarks& marks) const;
+    // Whether take() would give anything. O(clients).
+    bool has_eligible(const ClientMarks& marks) const noexcept;
+    // Forgets a request that no block can hold.
+    void reject(const Session& session);
+    // Forgets what was decided.
+    void remove_decided(const Block& block);
+    void remove_decided(const ClientMarks& marks);
+    // Of the node's own clients, at most so many, to be sent to all once more.
+    void own_commands(std::size_t most, std::vector<Command>& out) const;
+    // Forgets what has waited for a request before it for this many calls.
+    void expire(const ClientMarks& marks, std::uint32_t calls);
+    std::size_t size() const noexcept { return size_; }
+
+  private:
+    struct Item {
+        Command command;
+        NodeId from = kNoNode;
+        std::uint64_t arrival = 0;
+        std::uint32_t age = 0;
+    };
+    using Requests = std::map<std::uint64_t, Item>;  // by sequence
+    struct Usage {
+        std::size_t commands = 0;
+        std::size_t bytes = 0;
+    };
+    static Requests::const_iterator next_of(const Requests& requests, std::uint64_t last) noexcept;
+    void drop(Requests& requests, Requests::iterator at);
+
+    NodeId own_;
+    Limits limits_;
+    std::map<std::uint64_t, Requests> clients_;
+    std::map<NodeId, Usage> usage_;
+    std::size_t size_ = 0;
+    std::size_t bytes_ = 0;
+    std::uint64_t arrivals_ = 0;
+};
+
+}  // namespace fastmas::consensus::bft
