@@ -494,7 +494,7 @@ TEST(an_invalid_block_is_not_decided) {
     CHECK_EQUAL(prevote_for([](Block& block) { block.proposer = 9; }), "none");
     CHECK_EQUAL(prevote_for([](Block& block) { block.validators[0] ^= std::byte{1}; }), "none");
     CHECK_EQUAL(prevote_for([](Block& block) { block.next_validators[0] ^= std::byte{1}; }), "none");
-    CHECK_EQUAL(prevote_for([](Block& block) { block.commands.clear(); }), "none");
+    CHECK_EQUAL(prevote_for([](Block& block) { block.commands.clear(); }), "none");  // in round 0
     CHECK_EQUAL(prevote_for([](Block& block) { block.commands[1].session.sequence = 1; }), "none");
     CHECK_EQUAL(prevote_for([](Block& block) {
                     block.commands[1].session.acknowledged = 0;

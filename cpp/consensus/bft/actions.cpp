@@ -69,6 +69,9 @@ void BftNode::enter_round(Round round) {
     if (round < hard_.round)
         poison("it would sign in round " + std::to_string(round) + " after round " + std::to_string(hard_.round));
     if (round > 0) ++counters_.rounds;
+    for (const Vote* vote : {&hard_.prevote, &hard_.precommit})
+        if (vote->height != 0) hard_.earlier.push_back(*vote);
+    std::erase_if(hard_.earlier, [&](const Vote& vote) { return vote.round <= round - Tendermint::kKeptRounds; });
     hard_.round = round;
     hard_.proposal = Proposal();
     hard_.prevote = hard_.precommit = Vote();
@@ -76,41 +79,40 @@ void BftNode::enter_round(Round round) {
     owes_proposal_ = false;
 }
 
-bool BftNode::make_block(BlockPtr& made) {
+BlockPtr BftNode::block_of(std::vector<Command> commands, const Digest& next_validators) const {
+    auto block = std::make_shared<Block>();
+    block->height = height();
+    block->first_index = chain_.index + 1;
+    block->time_ns = chain_.time_ns;
+    for (const Command& command : commands) block->time_ns = std::max(block->time_ns, command.time_ns);
+    block->proposer = config_.id;
+    block->parent = chain_.last_id;
+    block->validators = chain_.validators->digest();
+    block->next_validators = next_validators;
+    block->commands = std::move(commands);
+    block->id = block_digest(*block);
+    return block;
+}
+
+BlockPtr BftNode::make_block() {
     for (;;) {
         std::vector<Command> commands = pool_.take(config_.limits, chain_.clients);
+        if (commands.empty()) return nullptr;
         while (!commands.empty()) {
-            auto block = std::make_shared<Block>();
-            block->height = height();
-            block->first_index = chain_.index + 1;
-            block->time_ns = chain_.time_ns;
-            for (const Command& command : commands) block->time_ns = std::max(block->time_ns, command.time_ns);
-            block->proposer = config_.id;
-            block->parent = chain_.last_id;
-            block->validators = block->next_validators = chain_.validators->digest();
             const auto change = std::find_if(commands.rbegin(), commands.rend(), [](const Command& command) {
                 return command.kind == CommandKind::validator;
             });
-            bool possible = true;
-            if (change != commands.rend()) {
-                try {
-                    block->next_validators = chain_.next_validators(commands).digest();
-                } catch (const base::ConfigError&) {
-                    possible = false;  // it would leave no validators, or too much power
-                }
+            if (change == commands.rend()) return block_of(std::move(commands), chain_.validators->digest());
+            try {
+                const Digest next = chain_.next_validators(commands).digest();
+                return block_of(std::move(commands), next);
+            } catch (const base::ConfigError&) {
+                // It would leave no validators, or too much power: without that change, and what follows it.
+                const Session session = change->session;
+                commands.erase(change.base() - 1, commands.end());
+                if (commands.empty()) pool_.reject(session);
             }
-            if (possible) {
-                block->commands = std::move(commands);
-                block->id = block_digest(*block);
-                made = std::move(block);
-                return true;
-            }
-            // without the last change, and what follows it
-            const Session session = change->session;
-            commands.erase(change.base() - 1, commands.end());
-            if (commands.empty()) pool_.reject(session);
         }
-        if (!pool_.has_eligible(chain_.clients)) return false;
     }
 }
 
@@ -127,9 +129,14 @@ void BftNode::propose_value(Round round, const Digest& valid_value, Round valid_
             proposal.pol = hard_.valid_pol;
         else
             machine_.votes(VoteType::prevote, valid_round)->votes_for(valid_value, proposal.pol);
-    } else if (!make_block(proposal.block)) {
-        owes_proposal_ = true;  // getValue() (line 18) waits until there is one
-        return;
+    } else {
+        proposal.block = make_block();
+        if (!proposal.block && round == 0) {
+            owes_proposal_ = true;  // getValue() (line 18) waits until there is one
+            return;
+        }
+        // A round began for something that was lost since, in a crash or by a liar: an empty block ends the height.
+        if (!proposal.block) proposal.block = block_of({}, chain_.validators->digest());
     }
     proposal.height = height();
     proposal.round = round;

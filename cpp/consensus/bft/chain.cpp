@@ -72,7 +72,6 @@ const char* ChainState::check(const Block& block, const ChainLimits& limits, con
     if (block.parent != last_id) return "its parent is not the last block";
     if (block.first_index != index + 1) return "its commands do not follow the last one";
     if (validators->place_of(block.proposer) == ValidatorSet::kNowhere) return "made by a stranger";
-    if (block.commands.empty()) return "without commands";
     if (block.commands.size() > limits.max_block_commands) return "too many commands";
     std::size_t bytes = 0;
     std::int64_t latest_ns = time_ns;

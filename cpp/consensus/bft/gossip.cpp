@@ -58,7 +58,9 @@ void BftNode::ask(Peer& peer) {
 
 void BftNode::resend_commands() {
     if (pool_.size() == 0 || !outgoing_.empty()) return;
-    pool_.own_commands(config_.limits.max_block_commands, outgoing_);
+    // Its own clients' now and then, others' more seldom: the node that took those in may have lost them in a crash.
+    const bool only_own = ticks_ % (std::uint64_t{config_.status_ticks} * 4) != 0;
+    pool_.waiting(config_.limits.max_block_commands, only_own, outgoing_);
 }
 
 void BftNode::send_commands() {

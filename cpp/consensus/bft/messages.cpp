@@ -226,7 +226,8 @@ void BftNode::take_proposal(const Proposal& proposal) {
     fact.pol_round = proposal.pol_round;
     fact.value = proposal.value;
     fact.valid = chain_.check(*proposal.block, config_.limits, config_.rule.get()) == nullptr;
-    fact.timely = is_timely(*proposal.block);
+    // nobody begins a height for nothing, a liar neither
+    fact.timely = is_timely(*proposal.block) && (proposal.round > 0 || !proposal.block->commands.empty());
     if (!fact.valid) ++counters_.invalid_proposals;
     if (!fact.timely) ++counters_.untimely;
     if (machine_.add_proposal(fact)) {

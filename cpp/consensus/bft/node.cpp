@@ -118,9 +118,11 @@ void BftNode::resume() {
     for (const Vote& vote : hard_.valid_pol)
         if (const std::size_t whose = chain_.validators->place_of(vote.validator); whose != ValidatorSet::kNowhere)
             machine_.add_vote(whose, vote);
-    if (place != ValidatorSet::kNowhere)
+    if (place != ValidatorSet::kNowhere) {
+        for (const Vote& vote : hard_.earlier) machine_.add_vote(place, vote);
         for (const Vote* vote : {&hard_.prevote, &hard_.precommit})
             if (vote->height != 0) machine_.add_vote(place, *vote);
+    }
     progress();
 }
 
@@ -282,8 +284,16 @@ const Decided* BftNode::decided(Height wanted) const noexcept {
 }
 
 bool BftNode::is_idle() const noexcept {
-    return machine_.round() == kNoRound && applied_height_ == chain_.height && fresh_.empty() &&
-           !pool_.has_eligible(chain_.clients);
+    return machine_.round() == kNoRound && has_nothing_to_do();
+}
+
+bool BftNode::has_nothing_to_do() const noexcept {
+    return applied_height_ == chain_.height && fresh_.empty() && machine_.locks().valid_round == kNoRound &&
+           !pool_.has_eligible(chain_.clients) &&
+           std::none_of(proposals_.begin(), proposals_.end(), [&](const Proposal& held) {
+               return !held.block->commands.empty() &&
+                      chain_.check(*held.block, config_.limits, config_.rule.get()) == nullptr;
+           });
 }
 
 bool BftNode::hears_quorum() const noexcept {

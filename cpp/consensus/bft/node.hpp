@@ -88,7 +88,10 @@ class BftNode {
     Index commit_index() const noexcept { return chain_.index; }
     Index applied_index() const noexcept { return applied_; }
     Height applied_height() const noexcept { return applied_height_; }
-    bool is_idle() const noexcept;       // waits for commands, has none, and has handed out all it decided
+    bool is_idle() const noexcept;  // waits for commands, has none, and has handed out all it decided
+    // Neither commands nor a value that could be decided on, and all is handed out. It may be in a round all
+    // the same, alone: one that began for what was lost in a crash goes on with the next command.
+    bool has_nothing_to_do() const noexcept;
     bool hears_quorum() const noexcept;  // more than two thirds, itself included, spoke lately
     NodeId proposer();                   // of the round under way, or of the next one
     const ChainState& chain() const noexcept { return chain_; }
@@ -133,7 +136,8 @@ class BftNode {
 
     // actions.cpp: what the machine asks for
     void enter_round(Round round);
-    bool make_block(BlockPtr& block);
+    BlockPtr block_of(std::vector<Command> commands, const Digest& next_validators) const;
+    BlockPtr make_block();  // nullptr when nothing waits
     void start_if_needed();
     void progress();
     void act(const Action& action);

@@ -102,10 +102,10 @@ void CommandPool::remove_decided(const ClientMarks& marks) {
     }
 }
 
-void CommandPool::own_commands(std::size_t most, std::vector<Command>& out) const {
+void CommandPool::waiting(std::size_t most, bool only_own, std::vector<Command>& out) const {
     for (const auto& [client, requests] : clients_)
         for (const auto& [sequence, item] : requests) {
-            if (item.from != own_) continue;
+            if (only_own && item.from != own_) continue;
             if (out.size() == most) return;
             out.push_back(item.command);
         }

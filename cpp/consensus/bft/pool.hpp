@@ -32,8 +32,8 @@ class CommandPool {
     // Forgets what was decided.
     void remove_decided(const Block& block);
     void remove_decided(const ClientMarks& marks);
-    // Of the node's own clients, at most so many, to be sent to all once more.
-    void own_commands(std::size_t most, std::vector<Command>& out) const;
+    // At most so many, to be sent to all once more: of the node's own clients, or all.
+    void waiting(std::size_t most, bool only_own, std::vector<Command>& out) const;
     // Forgets what has waited for a request before it for this many calls.
     void expire(const ClientMarks& marks, std::uint32_t calls);
     std::size_t size() const noexcept { return size_; }

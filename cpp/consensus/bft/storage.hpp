@@ -40,12 +40,16 @@ struct HardState {
     // Its own, of `round`; height 0 = not signed.
     Proposal proposal;
     Vote prevote, precommit;
+    // Its own of the rounds before, as far back as others can still use them: if a crash takes them before they
+    // arrived, nobody else can say them again, and a round without them may never end.
+    std::vector<Vote> earlier;
 
     friend bool operator==(const HardState& a, const HardState& b) {
         return a.height == b.height && a.round == b.round && a.step == b.step && a.locked_round == b.locked_round &&
                a.locked_value == b.locked_value && a.valid_round == b.valid_round && !a.valid_block == !b.valid_block &&
                (!a.valid_block || *a.valid_block == *b.valid_block) && a.valid_pol == b.valid_pol &&
-               a.proposal == b.proposal && a.prevote == b.prevote && a.precommit == b.precommit;
+               a.proposal == b.proposal && a.prevote == b.prevote && a.precommit == b.precommit &&
+               a.earlier == b.earlier;
     }
 };
 

@@ -158,7 +158,8 @@ bool Tendermint::fire_one() {
     if (round_ == kNoRound) {
         // Waiting for something to decide on: a proposal for round 0 says that there is something.
         const RoundBook* first = find(0);
-        if (first == nullptr || first->proposals.empty() || !first->proposals.front().valid) return false;
+        if (first == nullptr || first->proposals.empty()) return false;
+        if (!first->proposals.front().valid || !first->proposals.front().timely) return false;
         start_round(0);
         return true;
     }

@@ -46,7 +46,7 @@ struct ProposalFact {
     Round pol_round = kNoRound;  // the proposer's validRound_p
     Digest value{};
     bool valid = true;   // valid(v): a function of the chain so far, the same on every correct node
-    bool timely = true;  // its time is near this node's own clock; asked at line 23 only, where a value is new
+    bool timely = true;  // acceptable at this moment (its time is near this node's clock): line 23, where v is new
 };
 
 // Not thread-safe. Bounded: of past rounds the last kKeptRounds are kept, and those that a lock or a proposal at hand

@@ -51,13 +51,13 @@ struct Command {
 // The paper's value v. Its digest is id(v); whoever decodes a block computes it, nobody is told it.
 struct Block {
     Height height = 0;
-    Index first_index = 0;      // in the log of commands, of its first one
-    std::int64_t time_ns = 0;   // the latest of its commands, and never before the block before
-    NodeId proposer = kNoNode;  // who made it; another may propose it again in a later round
-    Digest parent{};            // the block before; of the first one, the digest of the genesis
-    Digest validators{};        // the set that decides on this block
-    Digest next_validators{};   // the set that decides on the next one, so that certificates form a chain
-    std::vector<Command> commands;
+    Index first_index = 0;          // in the log of commands, of its first one
+    std::int64_t time_ns = 0;       // the latest of its commands, and never before the block before
+    NodeId proposer = kNoNode;      // who made it; another may propose it again in a later round
+    Digest parent{};                // the block before; of the first one, the digest of the genesis
+    Digest validators{};            // the set that decides on this block
+    Digest next_validators{};       // the set that decides on the next one, so that certificates form a chain
+    std::vector<Command> commands;  // none only where a round began and what was to be decided was lost in a crash
     Digest id{};
 
     Index last_index() const noexcept { return first_index + commands.size() - 1; }

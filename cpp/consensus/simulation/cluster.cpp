@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/errors.hpp"
+#include "consensus/bft/protocol.hpp"
 #include "consensus/paxos/protocol.hpp"
 #include "consensus/quorum.hpp"
 #include "consensus/raft/protocol.hpp"
@@ -442,6 +443,8 @@ void SimCluster<P>::check_logs() const {
         if (at.node) checker_.check_log(*at.node, at.disk);
 }
 
+template class SimCluster<bft::BftProtocol>;
+template class SimCluster<bft::LyingBftProtocol>;
 template class SimCluster<raft::RaftProtocol>;
 template class SimCluster<paxos::PaxosProtocol>;
 

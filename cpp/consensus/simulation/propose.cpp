@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/errors.hpp"
+#include "consensus/bft/protocol.hpp"
 #include "consensus/paxos/protocol.hpp"
 #include "consensus/quorum.hpp"
 #include "consensus/raft/protocol.hpp"
@@ -195,6 +196,8 @@ std::string SimCluster<P>::no_quorum_text(std::size_t commands) const {
     return text;
 }
 
+template class SimCluster<bft::BftProtocol>;
+template class SimCluster<bft::LyingBftProtocol>;
 template class SimCluster<raft::RaftProtocol>;
 template class SimCluster<paxos::PaxosProtocol>;
 

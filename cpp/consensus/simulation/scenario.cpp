@@ -4,6 +4,7 @@
 #include <cstring>
 #include <set>
 
+#include "consensus/bft/protocol.hpp"
 #include "consensus/paxos/protocol.hpp"
 #include "consensus/raft/protocol.hpp"
 #include "consensus/simulation/hash_set.hpp"
@@ -302,10 +303,10 @@ void Scenario<P>::add_to(Coverage& coverage) const {
     coverage.add("elections stood", sim_->elections());
     coverage.add("moments with two leaders", two_leaders_);
     coverage.add("crashes", counters.crashes);
-    coverage.add("stored entries replaced", counters.truncations);
+    if constexpr (!requires { P::kDecidesOnce; }) coverage.add("stored entries replaced", counters.truncations);
     coverage.add("snapshots taken", counters.snapshots_taken);
     coverage.add("snapshots installed", counters.snapshots_installed);
-    coverage.add("retried commands told apart", counters.duplicates);
+    if constexpr (!requires { P::kDecidesOnce; }) coverage.add("retried commands told apart", counters.duplicates);
     coverage.add("messages delivered", network.delivered);
     coverage.add("messages lost", network.lost);
     coverage.add("messages doubled", network.duplicated);
@@ -384,8 +385,12 @@ Plan shrink(Plan plan, const std::string& failure, std::size_t attempts) {
     return plan;
 }
 
+template class Scenario<bft::BftProtocol>;
+template class Scenario<bft::LyingBftProtocol>;
 template class Scenario<raft::RaftProtocol>;
 template class Scenario<paxos::PaxosProtocol>;
+template Plan shrink<bft::BftProtocol>(Plan, const std::string&, std::size_t);
+template Plan shrink<bft::LyingBftProtocol>(Plan, const std::string&, std::size_t);
 template Plan shrink<raft::RaftProtocol>(Plan, const std::string&, std::size_t);
 template Plan shrink<paxos::PaxosProtocol>(Plan, const std::string&, std::size_t);
 

@@ -1,6 +1,7 @@
 #include "consensus/simulation/simulate.hpp"
 
 #include "base/errors.hpp"
+#include "consensus/bft/protocol.hpp"
 #include "consensus/paxos/protocol.hpp"
 #include "consensus/raft/protocol.hpp"
 #include "consensus/raft/trace.hpp"
@@ -32,6 +33,8 @@ template <class Body>
 auto with_protocol(std::string_view protocol, Body body) {
     if (protocol == raft::RaftProtocol::kName) return body(raft::RaftProtocol());
     if (protocol == paxos::PaxosProtocol::kName) return body(paxos::PaxosProtocol());
+    if (protocol == bft::BftProtocol::kName) return body(bft::BftProtocol());
+    if (protocol == bft::LyingBftProtocol::kName) return body(bft::LyingBftProtocol());
     std::string known;
     for (const std::string& name : simulated_protocols()) known += (known.empty() ? "'" : ", '") + name + "'";
     throw base::ConfigError("protocol must be one of " + known + ", got '" + std::string(protocol) + "'");
@@ -40,7 +43,8 @@ auto with_protocol(std::string_view protocol, Body body) {
 }  // namespace
 
 std::vector<std::string> simulated_protocols() {
-    return {raft::RaftProtocol::kName, paxos::PaxosProtocol::kName};
+    return {raft::RaftProtocol::kName, paxos::PaxosProtocol::kName, bft::LyingBftProtocol::kName,
+            bft::BftProtocol::kName};
 }
 
 SeedOutcome simulate_seed(std::string_view protocol, std::uint64_t seed, std::int64_t seconds) {

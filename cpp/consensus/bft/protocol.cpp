@@ -1,0 +1,207 @@
+#include "consensus/bft/protocol.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "consensus/bft/sim_signer.hpp"
+
+namespace fastmas::consensus::bft {
+
+BftConfig BftProtocol::config(const SimOptions& options, NodeId id, const std::vector<Power>& powers,
+                              const SimKeys& keys) {
+    BftConfig config;
+    config.id = id;
+    for (std::size_t i = 0; i < options.nodes; ++i) {
+        Validator validator;
+        validator.id = static_cast<NodeId>(i + 1);
+        validator.power = powers[i];
+        validator.key = keys.signers[i]->public_key();
+        config.validators.push_back(validator);
+    }
+    config.propose_ticks = options.election_ticks;
+    config.prevote_ticks = config.precommit_ticks = std::max(1U, options.election_ticks / 2);
+    config.status_ticks = std::max(1U, 2 * options.heartbeat_ticks);
+    config.limits.max_block_commands = static_cast<std::uint32_t>(options.max_append_entries);
+    // a state is compacted at each checkpoint: on all nodes at the same heights, so that they vouch for the same
+    if (options.snapshot_every != 0) config.checkpoint_every = static_cast<std::uint32_t>(options.snapshot_every);
+    return config;
+}
+
+std::unique_ptr<SimNode> BftProtocol::boot(const SimOptions& options, NodeId id, const std::vector<NodeId>&,
+                                           std::uint64_t, const Disk& disk) {
+    const SimKeys keys(options.nodes, options.seed);
+    return std::make_unique<SimNode>(config(options, id, std::vector<Power>(options.nodes, 1), keys),
+                                     keys.signers[id - 1], keys.verifier, disk.load(), nullptr);
+}
+
+bool BftProtocol::in_step(const Node& leads, const Node& other) noexcept {
+    if (other.lies() && other.liar()->holds_proposal(leads.real().height())) return false;
+    return other.real().height() == leads.real().height() && other.real().has_nothing_to_do() &&
+           leads.real().has_nothing_to_do();
+}
+
+TraceEvent BftProtocol::trace(const Message& message, std::int64_t now_ns) noexcept {
+    TraceEvent event{now_ns, to_string(message.type), false, message.from, message.to, 0, 0, 0};
+    switch (message.type) {
+        case MessageType::proposal:
+            event.epoch = message.proposal.height;
+            event.index = static_cast<Index>(message.proposal.round);
+            event.entries = static_cast<std::uint32_t>(message.proposal.block->commands.size());
+            break;
+        case MessageType::votes:
+            event.type = message.votes.front().type == VoteType::prevote ? "prevote" : "precommit";
+            event.reject = message.votes.front().value == kNil;
+            event.epoch = message.votes.front().height;
+            event.index = static_cast<Index>(message.votes.front().round);
+            event.entries = static_cast<std::uint32_t>(message.votes.size());
+            break;
+        case MessageType::status:
+            event.epoch = message.status.height;
+            break;
+        case MessageType::decided:
+            if (!message.decided.empty()) event.epoch = message.decided.front().block->height;
+            event.entries = static_cast<std::uint32_t>(message.decided.size());
+            break;
+        case MessageType::snapshot:
+            event.epoch = message.snapshot->chain.height;
+            event.index = message.snapshot->index;
+            break;
+        case MessageType::commands:
+            event.entries = static_cast<std::uint32_t>(message.commands.size());
+            break;
+        case MessageType::checkpoint:
+            event.epoch = message.checkpoints.front().height;
+            break;
+    }
+    return event;
+}
+
+void BftProtocol::draw_options(SimOptions& options, base::Prng& random) {
+    const std::size_t sizes[] = {4, 4, 7, 1, 5, 3};
+    options.nodes = sizes[random.below(6)];
+    options.max_append_entries = 1 + random.below(8);
+}
+
+std::string BftProtocol::describe(const Node& node) {
+    const BftNode& real = node.real();
+    const Locks& locks = real.machine().locks();
+    return std::string(node.lies() ? "a liar" : "correct") + ", height " + std::to_string(real.height()) + ", round " +
+           std::to_string(real.round()) + ", step " + to_string(real.step_now()) + ", locked in " +
+           std::to_string(locks.locked_round) + ", valid in " + std::to_string(locks.valid_round) + ", applied " +
+           std::to_string(real.applied_index()) + ", " + std::to_string(real.pool().size()) + " commands wait, " +
+           std::to_string(real.evidence().size()) + " pieces of evidence";
+}
+
+namespace {
+
+template <class P>
+void cover_all(const SimCluster<P>& sim, Coverage& coverage) {
+    std::uint64_t locks = 0, unlocks = 0, caught_up = 0, nil = 0, proven = 0;
+    for (NodeId id = 1; id <= sim.size(); ++id) {
+        const SimNode* node = sim.node(id);
+        if (node == nullptr) continue;
+        const BftNode::Counters& counters = node->real().counters();
+        locks += counters.locks;
+        unlocks += counters.unlocks;
+        caught_up += counters.caught_up;
+        nil += counters.nil_precommits;
+        proven += node->real().proven() != nullptr;
+    }
+    coverage.add("heights decided", sim.invariants().decided());
+    coverage.add("decided after the first round", sim.invariants().late_decisions());
+    coverage.add("values locked", locks);
+    coverage.add("prevotes against a lock, on proof", unlocks);
+    coverage.add("precommits for nil", nil);
+    coverage.add("blocks from certificates", caught_up);
+    coverage.add("states vouched for", proven);
+}
+
+}  // namespace
+
+void BftProtocol::cover(const SimCluster<BftProtocol>& sim, Coverage& coverage) {
+    cover_all(sim, coverage);
+}
+
+std::vector<Power> LyingBftProtocol::powers(const SimOptions& options) {
+    base::Prng random(base::derive_seed(options.seed, "bft/powers"));
+    std::vector<Power> powers(options.nodes, 1);
+    if (random.chance_ppm(400'000))
+        for (Power& power : powers) power = 1 + random.below(4);
+    return powers;
+}
+
+std::vector<bool> LyingBftProtocol::liars(const SimOptions& options) {
+    const std::vector<Power> weights = powers(options);
+    base::Prng random(base::derive_seed(options.seed, "bft/liars"));
+    std::vector<NodeId> order(options.nodes);
+    std::iota(order.begin(), order.end(), NodeId{1});
+    for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+    Power left = max_faulty(std::accumulate(weights.begin(), weights.end(), Power{0}));
+    std::vector<bool> lies(options.nodes + 1, false);
+    for (const NodeId id : order) {
+        if (weights[id - 1] > left) continue;
+        left -= weights[id - 1];
+        lies[id] = true;
+    }
+    return lies;
+}
+
+std::unique_ptr<SimNode> LyingBftProtocol::boot(const SimOptions& options, NodeId id, const std::vector<NodeId>&,
+                                                std::uint64_t seed, const Disk& disk) {
+    const SimKeys keys(options.nodes, options.seed);
+    std::unique_ptr<Liar> liar;
+    if (liars(options)[id])
+        liar =
+            std::make_unique<Liar>(id, base::derive_seed(seed, "bft/liar/" + std::to_string(id)), keys.signers[id - 1]);
+    return std::make_unique<SimNode>(config(options, id, powers(options), keys), keys.signers[id - 1], keys.verifier,
+                                     disk.load(), std::move(liar));
+}
+
+void LyingBftProtocol::draw_options(SimOptions& options, base::Prng& random) {
+    const std::size_t sizes[] = {4, 4, 4, 7, 7, 5, 6, 10};
+    options.nodes = sizes[random.below(8)];
+    options.max_append_entries = 1 + random.below(8);
+}
+
+void LyingBftProtocol::cover(const SimCluster<LyingBftProtocol>& sim, Coverage& coverage) {
+    cover_all(sim, coverage);
+    Liar::Counters sum;
+    std::uint64_t evidence = 0, forged = 0, unread = 0, overflown = 0, invalid = 0;
+    for (NodeId id = 1; id <= sim.size(); ++id) {
+        const SimNode* node = sim.node(id);
+        if (node == nullptr) continue;
+        if (const Liar* liar = node->liar()) {
+            const Liar::Counters& counters = liar->counters();
+            sum.votes_equivocated += counters.votes_equivocated;
+            sum.proposals_equivocated += counters.proposals_equivocated;
+            sum.withheld += counters.withheld;
+            sum.forged += counters.forged;
+            sum.replayed += counters.replayed;
+            sum.delayed += counters.delayed;
+            sum.heights_invented += counters.heights_invented;
+            sum.votes_for_all += counters.votes_for_all;
+            continue;
+        }
+        evidence += node->real().evidence().size();
+        invalid += node->real().counters().invalid_proposals;
+        for (NodeId other = 1; other <= sim.size(); ++other) {
+            const PeerCounters counters = node->real().peer(other);
+            forged += counters.forged;
+            unread += counters.unread;
+            overflown += counters.overflown;
+        }
+    }
+    coverage.add("lies: votes for two values", sum.votes_equivocated);
+    coverage.add("lies: two proposals", sum.proposals_equivocated);
+    coverage.add("lies: withheld", sum.withheld);
+    coverage.add("lies: forged", sum.forged);
+    coverage.add("lies: replayed", sum.replayed);
+    coverage.add("lies: delayed", sum.delayed);
+    coverage.add("lies: heights invented", sum.heights_invented);
+    coverage.add("lies: votes for every value", sum.votes_for_all);
+    coverage.add("evidence of equivocation", evidence);
+    coverage.add("forgeries seen through", forged);
+    coverage.add("invalid proposals", invalid);
+}
+
+}  // namespace fastmas::consensus::bft

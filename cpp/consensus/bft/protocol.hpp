@@ -1,0 +1,64 @@
+// What the simulated cluster asks of BFT.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "consensus/bft/codec.hpp"
+#include "consensus/bft/disk.hpp"
+#include "consensus/bft/invariants.hpp"
+#include "consensus/bft/sim_node.hpp"
+#include "consensus/simulation/scenario.hpp"
+
+namespace fastmas::consensus::bft {
+
+// All nodes are correct and weigh the same. Nobody leads: any node takes commands and sends them to all, so the
+// "leader" that SimCluster hands them to is the first correct one that hears more than two thirds.
+struct BftProtocol {
+    static constexpr const char* kName = "bft-correct";
+    static constexpr bool kDecidesOnce = true;  // a decision is for good, and no block holds a request twice
+    using Node = SimNode;
+    using Message = bft::Message;
+    using Ready = bft::Ready;
+    using Entry = bft::Entry;
+    using Disk = bft::SimDisk;
+    using Invariants = bft::InvariantChecker;
+    using Proposal = bft::Submission;
+
+    static std::unique_ptr<Node> boot(const SimOptions& options, NodeId id, const std::vector<NodeId>& voters,
+                                      std::uint64_t seed, const Disk& disk);
+    static bool leads(const Node& node) noexcept { return !node.lies() && node.real().hears_quorum(); }
+    static std::uint64_t epoch(const Node&) noexcept { return 1; }
+    static std::uint64_t epoch(const Disk& disk) noexcept { return disk.hard_state().height; }
+    static bool in_step(const Node& leads, const Node& other) noexcept;
+    static bool replaces(const Disk&, const Ready&) noexcept { return false; }  // nothing stored is ever replaced
+    static Snapshot snapshot(const Node& node, Payload state) { return node.real().checkpoint(std::move(state)); }
+    static TraceEvent trace(const Message& message, std::int64_t now_ns) noexcept;
+    static std::size_t max_command_bytes() noexcept { return ChainLimits().max_command_bytes; }
+
+    // What Scenario asks beyond that.
+    static void draw_options(SimOptions& options, base::Prng& random);
+    template <class P>
+    static void disturb(SimCluster<P>&, base::Prng&) {}
+    static std::string describe(const Node& node);
+    static void cover(const SimCluster<BftProtocol>& sim, Coverage& coverage);
+
+  protected:
+    static BftConfig config(const SimOptions& options, NodeId id, const std::vector<Power>& powers,
+                            const struct SimKeys& keys);
+};
+
+// The same with weights, and with as many liars as there may be without breaking agreement, all drawn from the
+// cluster's seed.
+struct LyingBftProtocol : BftProtocol {
+    static constexpr const char* kName = "bft";
+    static std::unique_ptr<Node> boot(const SimOptions& options, NodeId id, const std::vector<NodeId>& voters,
+                                      std::uint64_t seed, const Disk& disk);
+    static void draw_options(SimOptions& options, base::Prng& random);
+    static void cover(const SimCluster<LyingBftProtocol>& sim, Coverage& coverage);
+    static std::vector<Power> powers(const SimOptions& options);
+    static std::vector<bool> liars(const SimOptions& options);  // by node id
+};
+
+}  // namespace fastmas::consensus::bft
