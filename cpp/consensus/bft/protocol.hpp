@@ -38,6 +38,7 @@ struct BftProtocol {
     static std::size_t max_command_bytes() noexcept { return ChainLimits().max_command_bytes; }
 
     // What Scenario asks beyond that.
+    static bool keeps_its_leader(const SimOptions&) noexcept { return false; }  // it has none to keep
     static void draw_options(SimOptions& options, base::Prng& random);
     template <class P>
     static void disturb(SimCluster<P>&, base::Prng&) {}
