@@ -1,6 +1,7 @@
 // BFT nodes driven by hand: no time, no simulated network, every message in the open, signatures real.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -184,5 +185,18 @@ struct BftRig {
         return message;
     }
 };
+
+inline std::size_t count_of(const std::vector<Message>& messages, MessageType type) {
+    std::size_t count = 0;
+    for (const Message& message : messages) count += message.type == type;
+    return count;
+}
+
+inline const Vote* vote_in(const std::vector<Message>& messages, VoteType type) {
+    for (const Message& message : messages)
+        for (const Vote& vote : message.votes)
+            if (vote.type == type) return &vote;
+    return nullptr;
+}
 
 }  // namespace fastmas::testing
