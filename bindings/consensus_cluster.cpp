@@ -1,6 +1,7 @@
 #include "consensus_cluster.hpp"
 
 #include "base/errors.hpp"
+#include "consensus/bft/protocol.hpp"
 #include "consensus/paxos/protocol.hpp"
 #include "consensus/raft/protocol.hpp"
 
@@ -50,7 +51,8 @@ std::unique_ptr<AnyCluster> make_cluster(const std::string& protocol, const cons
                                          AnyCluster::MachineFactory factory) {
     if (protocol == "raft") return std::make_unique<ClusterOf<consensus::raft::RaftProtocol>>(options, factory);
     if (protocol == "paxos") return std::make_unique<ClusterOf<consensus::paxos::PaxosProtocol>>(options, factory);
-    throw base::ConfigError("protocol must be 'raft' or 'paxos', got '" + protocol + "'; use 'raft'");
+    if (protocol == "bft") return std::make_unique<ClusterOf<consensus::bft::BftProtocol>>(options, factory);
+    throw base::ConfigError("protocol must be 'raft', 'paxos' or 'bft', got '" + protocol + "'; use 'raft'");
 }
 
 }  // namespace fastmas::bindings

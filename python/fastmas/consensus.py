@@ -48,9 +48,7 @@ class StateMachine(Protocol):
 
 
 def _check_protocol(protocol: str) -> None:
-    if protocol == "bft":
-        raise ConfigError(f"protocol={protocol!r} is not built yet; use 'raft'")
-    if protocol not in ("raft", "paxos"):
+    if protocol not in ("raft", "paxos", "bft"):
         raise ConfigError(f"protocol must be 'raft', 'paxos' or 'bft', got {protocol!r}; use 'raft'")
 
 
@@ -73,8 +71,9 @@ class Cluster:
         `factory() -> state machine`, called once a node and again when it restarts; see `StateMachine`.
     nodes : int, default 3
         Replicas, 1 to 63. 3 survive one crash, 5 survive two.
-    protocol : {"raft", "paxos"}
-        Same guarantees; docs/consensus.md says when to choose which. "bft" is refused until it is built.
+    protocol : {"raft", "paxos", "bft"}
+        Same guarantees; docs/consensus.md says when to choose which. "bft" stands nodes that lie, and fewer that crash:
+        one of 4, two of 7; its leader is whoever takes the commands.
     seed : int, default 0
         Of everything random: delays, losses, election time-outs, where a leader crashes.
     loss : float, default 0.0

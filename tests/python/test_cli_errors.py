@@ -107,7 +107,6 @@ def agents(*names):
     ("text", "pattern"),
     [
         ("seed =", r"system\.toml is not valid TOML: .*"),
-        ('[world]\nprotocol = "bft"\n' + CROSSOVER, "protocol='bft' is not built yet; use 'raft'"),
         ('[world]\nprotocol = "pacts"\n' + CROSSOVER, "protocol must be .*'raft'.*got 'pacts'.*"),
         ("[world]\nreplicas = 0\n" + CROSSOVER, "nodes must be 1 to 63, got 0; 3 or 5 is usual"),
         ("[world]\ncapital = 0\n" + CROSSOVER, "capital must be a whole positive number of USD, got 0"),

@@ -14,7 +14,6 @@ class Echo:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"protocol": "bft"}, r"protocol='bft' is not built yet; use 'raft'"),
         ({"protocol": "zab"}, r"protocol must be 'raft', 'paxos' or 'bft', got 'zab'; use 'raft'"),
         ({"nodes": 0}, r"nodes must be 1 to 63, got 0; 3 or 5 is usual"),
         ({"nodes": 64}, r"nodes must be 1 to 63, got 64; 3 or 5 is usual"),

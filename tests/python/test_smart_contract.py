@@ -182,7 +182,7 @@ def test_an_agent_can_do_more_than_say_so():
         (("A", 3), {"terms": {"f": len}}, "terms of contract 'A' must be what JSON can hold: Object of type builtin"),
         (("A", 3), {"terms": {"x": float("nan")}}, "terms of contract 'A' must be what JSON can hold: Out of range"),
         (("A", 3), {"terms": 3}, "terms of contract 'A' must be what JSON can hold: 'int' object is not iterable"),
-        (("A", 3), {"protocol": "bft"}, "protocol='bft' is not built yet; use 'raft'"),
+        (("A", 3), {"protocol": "zab"}, "protocol must be 'raft', 'paxos' or 'bft', got 'zab'; use 'raft'"),
         (("A", 64), {}, "nodes must be 1 to 63, got 64"),
     ],
 )
