@@ -41,6 +41,7 @@ py::object decode_rejection(const consensus::Payload& payload);
 
 void register_raft_node(py::module_& area);
 void register_agree(py::module_& area);
+void register_bft(py::module_& area);
 
 py::bytes to_bytes(const consensus::Payload& payload);
 

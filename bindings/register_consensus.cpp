@@ -224,6 +224,7 @@ void register_consensus(py::module_& module) {
     register_cluster(area);
     register_raft_node(area);
     register_agree(area);
+    register_bft(area);
 }
 
 }  // namespace fastmas::bindings

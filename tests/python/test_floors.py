@@ -25,6 +25,7 @@ FLOORS = {
     "ring": 4,
     "agreement": 4,
     "consensus": 4,
+    "certificate": 4,
     "market": 4,
     "data": 4,
     "risk": 4,
