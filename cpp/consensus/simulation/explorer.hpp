@@ -81,7 +81,8 @@ struct Exploration {
 //   void deliver(Participant&, const Message&, StepOutput&);
 //   std::uint64_t digest(const Participant&, const Renaming&), the same of Message: equal for equal logical states;
 //   void check(const std::vector<const Participant*>&): throws base::InvariantError;
-//   bool is_dead(const Participant&, const Message&): neither now nor later will the node act on it or answer;
+//   bool is_dead(const Participant&, const Message&): neither now nor later will the node act on it or answer. Now is
+//     tried out by the real code: a model that believes in a check which the code lacks would hide what comes of it;
 //   NodeId sender(const Message&), receiver(const Message&); std::string describe(const Message&).
 // Not thread-safe. Memory: about 60 bytes a state.
 template <class Model>
@@ -92,7 +93,14 @@ class Explorer {
     using Progress = std::function<void(const Exploration&, std::size_t frontier)>;
 
     Explorer(Model& model, std::size_t nodes, const Bounds& bounds)
-        : model_(model), nodes_(nodes), bounds_(bounds), symmetry_(model.symmetry()) {}
+        : model_(model), nodes_(nodes), bounds_(bounds), symmetry_(model.symmetry()) {
+        // a state is packed with four bits for each
+        for (const std::uint8_t bound :
+             {bounds.timeouts, bounds.heartbeats, bounds.proposals, bounds.crashes, bounds.duplicates})
+            if (bound > 15)
+                throw base::ConfigError("an event may happen 0 to 15 times, got " + std::to_string(bound) +
+                                        "; explore a smaller world");
+    }
 
     // Explores until nothing is left, a rule is broken or max_states is reached; `progress` hears of every level.
     Exploration run(const Progress& progress = {});
@@ -138,6 +146,7 @@ class Explorer {
     void lose(State& next, const Came& came);
     void visit(const State& next, const Came& came);
     bool is_dead(std::uint32_t node_state, std::uint32_t message);
+    bool acts_on(std::uint32_t node_state, std::uint32_t message);
     std::uint64_t hash(const State& state) const;
     static void pack(const State& state, std::vector<std::uint32_t>& words);
     std::size_t unpack(const std::vector<std::uint32_t>& words, std::size_t at, State& state) const;
@@ -160,6 +169,7 @@ class Explorer {
     std::vector<std::uint32_t> sent_;
     std::vector<std::vector<Fact>> facts_;
     std::vector<std::string> violations_;
+    std::string mistaken_;  // a message that was called dead and is not
     HashSet visited_;
     std::vector<Came> came_;
     std::vector<std::uint32_t> next_level_;
@@ -303,7 +313,23 @@ bool Explorer<Model>::is_dead(std::uint32_t node_state, std::uint32_t message) {
     if (const auto found = dead_.find(key); found != dead_.end()) return found->second;
     const bool is_dead = model_.is_dead(participants_.items[node_state], messages_.items[message]);
     dead_.emplace(key, is_dead);
+    if (is_dead && mistaken_.empty() && acts_on(node_state, message))
+        mistaken_ =
+            "what the model takes for dead does nothing: broken by " + model_.describe(messages_.items[message]);
     return is_dead;
+}
+
+template <class Model>
+bool Explorer<Model>::acts_on(std::uint32_t node_state, std::uint32_t message) {
+    Participant participant = participants_.items[node_state];
+    output_.clear();
+    try {
+        model_.deliver(participant, messages_.items[message], output_);
+    } catch (const base::InvariantError&) {
+        return true;
+    }
+    return !output_.sent.empty() ||
+           model_.digest(participant, symmetry_.front()) != participants_.digests[node_state * symmetry_.size()];
 }
 
 // Takes out what the node will never act on: states that differ in nothing else have the same future.
@@ -326,6 +352,7 @@ void Explorer<Model>::follow(State& next, const Outcome& outcome, const Came& ca
         if (at == next.messages.end() || *at != message) next.messages.insert(at, message);
     }
     bury(next, changed);
+    if (!mistaken_.empty()) return report(came, mistaken_);
     if (outcome.facts != kNone) {
         const auto [found, is_new] =
             history_steps_.try_emplace(std::uint64_t{next.history} << 32 | outcome.facts, std::uint32_t{0});
