@@ -7,6 +7,8 @@
 namespace fastmas::consensus {
 
 struct NetworkOptions {
+    friend bool operator==(const NetworkOptions&, const NetworkOptions&) = default;
+
     std::uint32_t loss_ppm = 0;
     std::uint32_t duplicate_ppm = 0;
     std::uint32_t reorder_ppm = 0;  // share of messages that may overtake earlier ones of their link
@@ -15,7 +17,10 @@ struct NetworkOptions {
     bool encode = false;  // messages travel as bytes, through the codec
 };
 
+// What a seed draws must be in a script as well (plan.cpp), else the script does not do what the seed did.
 struct SimOptions {
+    friend bool operator==(const SimOptions&, const SimOptions&) = default;
+
     std::size_t nodes = 3;
     std::uint64_t seed = 0;
     NetworkOptions network;

@@ -46,6 +46,9 @@ void each_option(Options& options, Visit visit) {
     visit("accept_quorum", options.accept_quorum);
     visit("snapshot_every", options.snapshot_every);
     visit("timeout_ns", options.timeout_ns);
+    visit("spare", options.spare);
+    visit("witnesses", options.witnesses);
+    visit("disk_delay_ns", options.disk_delay_ns);
 }
 
 std::string name_of(NodeId node) {
