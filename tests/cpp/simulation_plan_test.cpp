@@ -69,7 +69,16 @@ TEST(a_script_that_cannot_be_read_names_its_line) {
     CHECK_THROWS(read("protocol paxos\n"), ConfigError, "expected raft, got 'paxos'");
     CHECK_THROWS(read("colour 3\n"), ConfigError, "expected an option or 'at', got 'colour'");
     CHECK_THROWS(read("at 5 heal now\n"), ConfigError, "expected the end of the line, got 'now'");
-    CHECK_THROWS(read("nodes 0\n"), ConfigError, "a script has 1 to 63 nodes, got 0");
+    CHECK_THROWS(read("nodes 0\n"), ConfigError, "a script's nodes is 1 to 63, got 0");
+    // what would never end, overflow or name nobody
+    CHECK_THROWS(read("tick_ns 0\n"), ConfigError, "a script's tick_ns is 1000 to");
+    CHECK_THROWS(read("seconds -1\n"), ConfigError, "got -1; correct that line");
+    CHECK_THROWS(read("delay_low_ns 9\ndelay_high_ns 5\n"), ConfigError, "a script's delay_low_ns is 0 to 5, got 9");
+    CHECK_THROWS(read("at 9223372036854775807 heal\n"), ConfigError, "a script's time of an action is 0 to");
+    CHECK_THROWS(read("at 1 skew 1 99999999999\n"), ConfigError, "a script's speed of a clock is 1 to 1000000");
+    CHECK_THROWS(read("at 1 submit 1 10 5000000000\n"), ConfigError, "a script's number of requests is 0 to 100000");
+    CHECK_THROWS(read("at 1 pause all 100\n"), ConfigError, "'pause' takes a node by its number, got 'all'");
+    CHECK_THROWS(read("at 1 cut 1 leader\n"), ConfigError, "'cut' takes a node by its number, got 'leader'");
     CHECK_THROWS(simulate_seed("chalk", 1, 1), ConfigError, "protocol must be one of 'raft'");
     CHECK_EQUAL(read("# nothing\n\nnodes 3 # of them\n").options.nodes, 3U);
 }

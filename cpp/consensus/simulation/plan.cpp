@@ -94,6 +94,51 @@ class Words {
     std::size_t number_;
 };
 
+void in_range(const char* what, std::uint64_t value, std::uint64_t low, std::uint64_t high) {
+    if (value < low || value > high)
+        throw base::ConfigError(
+            "a script's " + std::string(what) + " is " + std::to_string(low) + " to " + std::to_string(high) +
+            ", got " + (value > INT64_MAX ? std::to_string(static_cast<std::int64_t>(value)) : std::to_string(value)) +
+            "; correct that line");
+}
+
+// What would never end, overflow or name nobody. (A negative number is above every bound.)
+void check(const Plan& plan) {
+    constexpr std::uint64_t kMs = 1'000'000'000;  // 11 days
+    const SimOptions& options = plan.options;
+    in_range("nodes", options.nodes, 1, kMaxNodes);
+    in_range("seconds", static_cast<std::uint64_t>(plan.seconds), 0, kMs / 1000);
+    in_range("tick_ns", static_cast<std::uint64_t>(options.tick_ns), 1'000, kMs * 1000);
+    in_range("delay_high_ns", static_cast<std::uint64_t>(options.network.delay_high_ns), 0, kMs * 1000);
+    in_range("delay_low_ns", static_cast<std::uint64_t>(options.network.delay_low_ns), 0,
+             static_cast<std::uint64_t>(options.network.delay_high_ns));
+    in_range("timeout_ns", static_cast<std::uint64_t>(options.timeout_ns), 1, kMs * 1'000'000);
+    in_range("disk_delay_ns", static_cast<std::uint64_t>(options.disk_delay_ns), 0, kMs * 1000);
+    in_range("spare", options.spare, 0, options.nodes - 1);
+    for (const Action& action : plan.actions) {
+        in_range("time of an action", static_cast<std::uint64_t>(action.at_ms), 0, kMs);
+        for (const NodeId node : {action.node, action.other})
+            if (node != kAll && node > options.nodes)
+                throw base::ConfigError("a script with " + std::to_string(options.nodes) + " nodes names node " +
+                                        std::to_string(node) + "; give it more nodes");
+        const std::string_view verb = form_of(action.kind).verb;
+        const bool links = action.kind == Kind::cut || action.kind == Kind::clog;
+        if ((action.node == kAll && action.kind != Kind::restart) || action.other == kAll ||
+            (links && (action.node == kLeader || action.other == kLeader)) ||
+            (action.kind == Kind::skew && action.node == kLeader))
+            throw base::ConfigError("'" + std::string(verb) + "' takes a node by its number, got '" +
+                                    (action.node == kAll || action.other == kAll ? "all" : "leader") +
+                                    "'; write a line for each node it is meant for");
+        if (action.kind == Kind::submit) in_range("number of requests", action.b, 0, 100'000);
+        if (action.kind == Kind::skew) in_range("speed of a clock", action.a, 1, 1'000'000);
+        if (action.kind == Kind::pause || action.kind == Kind::clog) in_range("wait", action.a, 0, kMs);
+        if (action.kind == Kind::crashes) in_range("chance in a million", action.a, 0, 1'000'000);
+        if (action.kind == Kind::network)
+            for (const std::uint64_t chance : {action.a, action.b, action.c})
+                in_range("chance in a million", chance, 0, 1'000'000);
+    }
+}
+
 }  // namespace
 
 Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& random) {
@@ -225,14 +270,7 @@ Plan parse_plan(std::string_view text, std::string_view protocol) {
         }
         if (const auto rest = words.next(); !rest.empty()) words.fail("the end of the line", rest);
     }
-    if (plan.options.nodes == 0 || plan.options.nodes > kMaxNodes)
-        throw base::ConfigError("a script has 1 to " + std::to_string(kMaxNodes) + " nodes, got " +
-                                std::to_string(plan.options.nodes) + "; write e.g. nodes 3");
-    for (const Action& action : plan.actions)
-        for (const NodeId node : {action.node, action.other})
-            if (node != kAll && node > plan.options.nodes)
-                throw base::ConfigError("a script with " + std::to_string(plan.options.nodes) + " nodes names node " +
-                                        std::to_string(node) + "; give it more nodes");
+    check(plan);
     return plan;
 }
 
