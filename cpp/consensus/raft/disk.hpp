@@ -19,7 +19,8 @@ class SimDisk {
 
     // Duties 1 to 3 of ready.hpp.
     void persist(const Ready& ready) {
-        if (ready.snapshot != nullptr) {
+        // a staged one may come after a compaction that went further
+        if (ready.snapshot != nullptr && ready.snapshot->index > snapshot_.index) {
             snapshot_ = *ready.snapshot;
             log_.restore(snapshot_);
         }
