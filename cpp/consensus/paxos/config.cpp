@@ -19,7 +19,8 @@ void validate(PaxosConfig& config) {
     if (config.nodes.empty() || config.nodes.size() > kMaxNodes)
         throw base::ConfigError("a cluster has 1 to " + std::to_string(kMaxNodes) + " nodes, got " +
                                 std::to_string(config.nodes.size()) + "; 3 or 5 is usual");
-    std::vector<NodeId> sorted = config.nodes;
+    // every node has them in one order, whatever order it was told: snapshots carry the list
+    std::vector<NodeId>& sorted = config.nodes;
     std::sort(sorted.begin(), sorted.end());
     if (sorted.front() == kNoNode) throw base::ConfigError("node ids start at 1, got 0; number the nodes 1 to n");
     const auto twice = std::adjacent_find(sorted.begin(), sorted.end());

@@ -30,7 +30,8 @@ struct PaxosConfig {
     std::size_t max_command_bytes = 16U << 20;
 };
 
-// Throws base::ConfigError that names the rule, the value and the cure. Puts majorities in for quorums left out.
+// Throws base::ConfigError that names the rule, the value and the cure. Sorts the nodes, and puts majorities in for
+// quorums left out.
 void validate(PaxosConfig& config);
 
 }  // namespace fastmas::consensus::paxos

@@ -31,11 +31,17 @@ PaxosNode::PaxosNode(PaxosConfig config, PersistentState stored)
       commit_(snapshot_.index),
       applied_(snapshot_.index),
       time_ns_(snapshot_.time_ns) {
+    if (snapshot_.index != 0 && snapshot_.nodes != config_.nodes)
+        throw base::ConfigError("a node restarts among the nodes it stored, got " +
+                                std::to_string(config_.nodes.size()) + " nodes and a snapshot of " +
+                                std::to_string(snapshot_.nodes.size()) + " that are not the same; give it those");
     for (const Entry& entry : stored.entries)
-        if (entry.ballot > hard_.promised)
-            throw base::ConfigError("the stored promise must be at least the ballot of every stored entry (" +
-                                    paxos::to_string(entry.ballot) + "), got " + paxos::to_string(hard_.promised) +
-                                    "; restore the store from a healthy copy");
+        if (entry.ballot > hard_.promised) {
+            // The power went after duty 2 and before duty 3. To accept in a ballot is to promise it; nobody was told of
+            // either yet. (Another node's copy of the store would not do: it forgets what this one promised.)
+            heard_ = std::max(heard_, entry.ballot.number);
+            set_promised(entry.ballot);
+        }
     for (Index index = commit_ + 1; index <= hard_.commit; ++index)
         if (!log_.holds(index))
             throw base::ConfigError("every slot up to the stored commit index " + std::to_string(hard_.commit) +
