@@ -101,10 +101,10 @@ void register_raft_node(py::module_& area) {
             "__eq__", [](const Entry& a, const Entry& b) { return a == b; }, py::is_operator())
         .def("__hash__", [](const Entry& e) { return e.index * 1'000'003 + e.term; });
     py::class_<Snapshot>(area, "Snapshot", "The state machine as of an index.")
-        .def(py::init(
-                 [](Index index, Term term, std::int64_t time_ns, std::vector<NodeId> voters, const py::bytes& state) {
-                     return Snapshot{index, term, time_ns, Membership(std::move(voters)), Payload(std::string_view(state))};
-                 }),
+        .def(py::init([](Index index, Term term, std::int64_t time_ns, std::vector<NodeId> voters,
+                         const py::bytes& state) {
+                 return Snapshot{index, term, time_ns, Membership(std::move(voters)), Payload(std::string_view(state))};
+             }),
              py::arg("index"), py::arg("term"), py::arg("time_ns"), py::arg("voters"), py::arg("state"))
         .def_readonly("index", &Snapshot::index)
         .def_readonly("term", &Snapshot::term)

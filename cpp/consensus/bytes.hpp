@@ -25,7 +25,12 @@ class Writer {
         out_.resize(at + sizeof(T));
         std::memcpy(out_.data() + at, &value, sizeof(T));
     }
-    void put(std::span<const std::byte> bytes) { out_.insert(out_.end(), bytes.begin(), bytes.end()); }
+    void put(std::span<const std::byte> bytes) {
+        if (bytes.empty()) return;
+        const auto at = out_.size();
+        out_.resize(at + bytes.size());
+        std::memcpy(out_.data() + at, bytes.data(), bytes.size());
+    }
 
   private:
     std::vector<std::byte>& out_;

@@ -76,8 +76,16 @@ TEST(a_stored_state_that_cannot_be_says_why) {
                  "stored entries must follow the snapshot without a gap, expected index 1, got 2");
     CHECK_THROWS(RaftNode(config, {{2, 0}, {}, {command_entry(2, 1), command_entry(1, 2)}}), ConfigError,
                  "terms of stored entries must not fall, got term 1 after 2 at index 2");
-    CHECK_THROWS(RaftNode(config, {{1, 0}, {}, {command_entry(2, 1)}}), ConfigError,
-                 "the stored term must be at least that of the last stored entry (2), got 1");
+}
+
+TEST(entries_that_were_stored_before_their_term_bring_it_back) {
+    // the power goes after duty 2 and before duty 3: a state that any crash may leave
+    RaftNode node(plain_config(1, 3), {{1, 3}, {}, {command_entry(2, 1)}});
+    CHECK_EQUAL(node.term(), 2U);
+    CHECK_EQUAL(node.vote(), kNoNode);
+    CHECK(node.has_ready());
+    const Ready& ready = node.ready();
+    CHECK(ready.must_sync && ready.hard_state != nullptr && ready.hard_state->term == 2);
 }
 
 TEST(nothing_comes_between_ready_and_advance) {

@@ -39,10 +39,9 @@ RaftNode::RaftNode(RaftConfig config, PersistentState stored)
       commit_(snapshot_.index),
       applied_(snapshot_.index),
       written_(log_.last_index()) {
-    if (log_.last_term() > hard_.term)
-        throw base::ConfigError("the stored term must be at least that of the last stored entry (" +
-                                std::to_string(log_.last_term()) + "), got " + std::to_string(hard_.term) +
-                                "; restore the store from a healthy copy");
+    // The power went after duty 2 and before duty 3. A vote in that term would have been stored before; nobody was told
+    // of either yet. (Another node's copy of the store would not do: it forgets whom this one voted for.)
+    if (log_.last_term() > hard_.term) set_hard_state(log_.last_term(), kNoNode);
     if (!config_.joining) config_.witness = initial_membership(config_).is_witness(config_.id);
     load_memberships();
     draw_election_timeout();

@@ -20,7 +20,8 @@ struct ReadState {
 };
 
 // The caller's duties, in this order:
-//   1. `snapshot` (when there is one) replaces the stored snapshot and every stored entry it covers or contradicts (with
+//   1. `snapshot` (when there is one) replaces the stored snapshot and every stored entry it covers or contradicts
+//   (with
 //      asynchronous storage not one that a compaction has taken further meanwhile);
 //   2. `entries` are stored; whatever the disk holds from entries.front().index on is replaced by them;
 //   3. `hard_state` (when there is one) is stored;

@@ -360,7 +360,7 @@ void Explorer<Model>::follow(State& next, const Outcome& outcome, const Came& ca
             std::vector<Fact> facts = histories_[next.history];
             for (const Fact& fact : facts_[outcome.facts]) {
                 const auto same_key = [&](const Fact& known) {
-                    return known.rule == fact.rule && known.key == fact.key;
+                    return std::string_view(known.rule) == fact.rule && known.key == fact.key;
                 };
                 const auto known = std::find_if(facts.begin(), facts.end(), same_key);
                 if (known == facts.end())

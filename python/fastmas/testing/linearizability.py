@@ -7,6 +7,7 @@ ones cheap.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -138,7 +139,7 @@ def _link(operations: list[Operation]) -> _Event:
         keyed.append(((operation.call_ns, 0, number), call))
         returned = operation.return_ns
         # at equal times the call comes first: the two were concurrent
-        keyed.append(((2**63 if returned is None else returned, 1, number), end))
+        keyed.append(((math.inf if returned is None else returned, 1, number), end))
     head = last = _Event(-1, False)
     for _, event in sorted(keyed, key=lambda pair: pair[0]):
         last.after, event.before = event, last
