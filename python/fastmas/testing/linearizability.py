@@ -132,7 +132,7 @@ class _Event:
 
 def _link(operations: list[Operation]) -> _Event:
     """All calls and returns in the order of time behind a head; answers that never came stand last."""
-    keyed = []
+    keyed: list[tuple[tuple[float, int, int], _Event]] = []
     for number, operation in enumerate(operations):
         call, end = _Event(number, True), _Event(number, False)
         call.partner = end
