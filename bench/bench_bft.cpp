@@ -11,7 +11,7 @@
 
 #include "consensus/bft/codec.hpp"
 #include "consensus/bft/node.hpp"
-#include "consensus/bft/sim_signer.hpp"
+#include "consensus/simulation/bft/sim_signer.hpp"
 
 using namespace fastmas::consensus;
 using namespace fastmas::consensus::bft;

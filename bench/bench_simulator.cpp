@@ -7,8 +7,8 @@
 #include <cstdio>
 #include <vector>
 
-#include "consensus/paxos/protocol.hpp"
-#include "consensus/raft/protocol.hpp"
+#include "consensus/simulation/paxos/protocol.hpp"
+#include "consensus/simulation/raft/protocol.hpp"
 
 using namespace fastmas::consensus;
 

@@ -1,7 +1,7 @@
 #include <pybind11/stl.h>
 
 #include "base/errors.hpp"
-#include "consensus/paxos/agreement.hpp"
+#include "consensus/simulation/paxos/agreement.hpp"
 #include "consensus_objects.hpp"
 
 namespace fastmas::bindings {

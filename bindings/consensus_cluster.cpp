@@ -1,9 +1,9 @@
 #include "consensus_cluster.hpp"
 
 #include "base/errors.hpp"
-#include "consensus/bft/protocol.hpp"
-#include "consensus/paxos/protocol.hpp"
-#include "consensus/raft/protocol.hpp"
+#include "consensus/simulation/bft/protocol.hpp"
+#include "consensus/simulation/paxos/protocol.hpp"
+#include "consensus/simulation/raft/protocol.hpp"
 
 namespace fastmas::bindings {
 namespace {

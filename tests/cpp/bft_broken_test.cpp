@@ -4,7 +4,7 @@
 
 #include "bft_rig.hpp"
 #include "check.hpp"
-#include "consensus/bft/invariants.hpp"
+#include "consensus/simulation/bft/invariants.hpp"
 
 using namespace fastmas::testing;
 using fastmas::base::InvariantError;

@@ -10,9 +10,9 @@
 
 #include "base/errors.hpp"
 #include "consensus/bft/codec.hpp"
-#include "consensus/bft/disk.hpp"
 #include "consensus/bft/node.hpp"
-#include "consensus/bft/sim_signer.hpp"
+#include "consensus/simulation/bft/disk.hpp"
+#include "consensus/simulation/bft/sim_signer.hpp"
 
 namespace fastmas::testing {
 

@@ -3,7 +3,7 @@
 //
 //   bft_simulation_test                     300 seeds of 60 simulated seconds: what CI runs
 //   bft_simulation_test --seeds 10000 --first 0 [--seconds 60]
-#include "consensus/bft/protocol.hpp"
+#include "consensus/simulation/bft/protocol.hpp"
 #include "simulation_main.hpp"
 
 int main(int argc, char** argv) {

@@ -6,7 +6,7 @@
 //   paxos_exhaustive_test --nodes 3 --timeouts 2 --heartbeats 1 --proposals 1 --crashes 1 --duplicates 0
 //
 // Prints the bounds and how many states there were; fails with the shortest path to a broken rule.
-#include "consensus/paxos/model.hpp"
+#include "consensus/simulation/paxos/model.hpp"
 #include "explore_cluster.hpp"
 
 using namespace fastmas::consensus;

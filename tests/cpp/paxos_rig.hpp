@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/errors.hpp"
-#include "consensus/paxos/disk.hpp"
 #include "consensus/paxos/node.hpp"
+#include "consensus/simulation/paxos/disk.hpp"
 
 namespace fastmas::testing {
 

@@ -2,7 +2,7 @@
 //
 //   paxos_simulation_test                     500 seeds of 20 simulated seconds: what CI runs
 //   paxos_simulation_test --seeds 10000 --first 0 [--seconds 60]
-#include "consensus/paxos/protocol.hpp"
+#include "consensus/simulation/paxos/protocol.hpp"
 #include "simulation_main.hpp"
 
 int main(int argc, char** argv) {

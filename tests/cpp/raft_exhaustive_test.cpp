@@ -7,7 +7,7 @@
 //   N]
 //
 // Prints the bounds and how many states there were; fails with the shortest path to a broken rule.
-#include "consensus/raft/model.hpp"
+#include "consensus/simulation/raft/model.hpp"
 #include "explore_cluster.hpp"
 
 using namespace fastmas::consensus;

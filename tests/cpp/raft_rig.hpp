@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "base/errors.hpp"
-#include "consensus/raft/disk.hpp"
 #include "consensus/raft/node.hpp"
+#include "consensus/simulation/raft/disk.hpp"
 
 namespace fastmas::testing {
 

@@ -2,7 +2,7 @@
 //
 //   raft_simulation_test                     300 seeds of 60 simulated seconds: what CI runs
 //   raft_simulation_test --seeds 10000 --first 0 [--seconds 60]
-#include "consensus/raft/protocol.hpp"
+#include "consensus/simulation/raft/protocol.hpp"
 #include "simulation_main.hpp"
 
 int main(int argc, char** argv) {

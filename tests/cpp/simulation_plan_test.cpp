@@ -1,7 +1,7 @@
 // Plans as text and back, shrinking, and what clients saw.
 #include "base/errors.hpp"
 #include "check.hpp"
-#include "consensus/raft/protocol.hpp"
+#include "consensus/simulation/raft/protocol.hpp"
 #include "consensus/simulation/simulate.hpp"
 
 using namespace fastmas::consensus;

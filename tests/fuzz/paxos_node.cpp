@@ -4,8 +4,8 @@
 
 #include "base/errors.hpp"
 #include "consensus/paxos/codec.hpp"
-#include "consensus/paxos/disk.hpp"
 #include "consensus/paxos/node.hpp"
+#include "consensus/simulation/paxos/disk.hpp"
 #include "fuzz.hpp"
 
 using namespace fastmas::consensus;

@@ -2,8 +2,8 @@
 // protocol (it is poisoned then, and says so ever after), and nothing else may happen to it.
 #include "base/errors.hpp"
 #include "consensus/raft/codec.hpp"
-#include "consensus/raft/disk.hpp"
 #include "consensus/raft/node.hpp"
+#include "consensus/simulation/raft/disk.hpp"
 #include "fuzz.hpp"
 
 using namespace fastmas::consensus;

@@ -73,6 +73,9 @@ CPP_BELOW: dict[str, set[str]] = {
     "replica": {"base", "ringbuffer", "consensus"},
 }
 
+# Inside cpp/consensus: what a node is made of knows neither another protocol nor the simulator that tries to break it.
+PROTOCOLS = {"raft", "paxos", "bft"}
+
 INTRINSICS = {"immintrin.h", "x86intrin.h", "nmmintrin.h", "cpuid.h", "arm_acle.h", "arm_neon.h"}
 # A consensus node is a state machine: whatever owns time, threads, sockets or files is its driver's.
 SANS_IO = {
@@ -170,6 +173,17 @@ def cpp_violations(folder: str, name: str, source: str) -> list[str]:
     return found
 
 
+def consensus_violations(part: str, source: str) -> list[str]:
+    """What a file of cpp/consensus includes though its part ("raft", "simulation", "" for the common ones) may not."""
+    allowed = {"simulation": {"simulation", *PROTOCOLS}}.get(part, {part})
+    targets = re.findall(r'^\s*#\s*include\s+"consensus/([a-z_]+)/', source, re.MULTILINE)
+    return [
+        f"cpp/consensus/{part} includes consensus/{target}/: a node knows neither another protocol nor the simulator"
+        for target in targets
+        if target not in allowed
+    ]
+
+
 def module_name(path: Path) -> str:
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
@@ -189,6 +203,21 @@ def test_cpp_includes_go_downwards(path: Path) -> None:
     folder = path.relative_to(ROOT / "cpp").parts[0]
     found = cpp_violations(folder, path.name, path.read_text(encoding="utf-8"))
     assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "cpp" / "consensus").rglob("*.?pp")), ids=lambda path: path.stem)
+def test_nodes_do_not_know_the_simulator(path: Path) -> None:
+    parts = path.relative_to(ROOT / "cpp" / "consensus").parts
+    found = consensus_violations(parts[0] if len(parts) > 1 else "", path.read_text(encoding="utf-8"))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("part", "include"),
+    [("raft", "simulation/network.hpp"), ("raft", "paxos/ballot.hpp"), ("", "raft/types.hpp")],
+)
+def test_the_walk_sees_what_a_node_may_not_include(part: str, include: str) -> None:
+    assert consensus_violations(part, f'#include "consensus/{include}"')
 
 
 def test_bindings_include_no_tests() -> None:

@@ -5,10 +5,10 @@
 #include <numeric>
 
 #include "base/errors.hpp"
-#include "consensus/bft/protocol.hpp"
-#include "consensus/paxos/protocol.hpp"
 #include "consensus/quorum.hpp"
-#include "consensus/raft/protocol.hpp"
+#include "consensus/simulation/bft/protocol.hpp"
+#include "consensus/simulation/paxos/protocol.hpp"
+#include "consensus/simulation/raft/protocol.hpp"
 
 namespace fastmas::consensus {
 

@@ -2,11 +2,11 @@
 #include <algorithm>
 
 #include "base/errors.hpp"
-#include "consensus/bft/protocol.hpp"
-#include "consensus/paxos/protocol.hpp"
 #include "consensus/quorum.hpp"
-#include "consensus/raft/protocol.hpp"
+#include "consensus/simulation/bft/protocol.hpp"
 #include "consensus/simulation/cluster.hpp"
+#include "consensus/simulation/paxos/protocol.hpp"
+#include "consensus/simulation/raft/protocol.hpp"
 
 namespace fastmas::consensus {
 namespace {

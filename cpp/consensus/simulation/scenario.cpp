@@ -4,10 +4,10 @@
 #include <cstring>
 #include <set>
 
-#include "consensus/bft/protocol.hpp"
-#include "consensus/paxos/protocol.hpp"
-#include "consensus/raft/protocol.hpp"
+#include "consensus/simulation/bft/protocol.hpp"
 #include "consensus/simulation/hash_set.hpp"
+#include "consensus/simulation/paxos/protocol.hpp"
+#include "consensus/simulation/raft/protocol.hpp"
 
 namespace fastmas::consensus {
 namespace {

@@ -1,10 +1,10 @@
 #include "consensus/simulation/simulate.hpp"
 
 #include "base/errors.hpp"
-#include "consensus/bft/protocol.hpp"
-#include "consensus/paxos/protocol.hpp"
-#include "consensus/raft/protocol.hpp"
 #include "consensus/raft/trace.hpp"
+#include "consensus/simulation/bft/protocol.hpp"
+#include "consensus/simulation/paxos/protocol.hpp"
+#include "consensus/simulation/raft/protocol.hpp"
 
 namespace fastmas::consensus {
 namespace {

@@ -1,4 +1,4 @@
-#include "consensus/bft/invariants.hpp"
+#include "consensus/simulation/bft/invariants.hpp"
 
 #include "base/errors.hpp"
 #include "consensus/bft/certificate.hpp"

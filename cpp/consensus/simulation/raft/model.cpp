@@ -1,4 +1,4 @@
-#include "consensus/raft/model.hpp"
+#include "consensus/simulation/raft/model.hpp"
 
 #include <numeric>
 

@@ -1,4 +1,4 @@
-#include "consensus/bft/liar.hpp"
+#include "consensus/simulation/bft/liar.hpp"
 
 #include <algorithm>
 

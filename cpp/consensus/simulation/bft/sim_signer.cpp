@@ -1,4 +1,4 @@
-#include "consensus/bft/sim_signer.hpp"
+#include "consensus/simulation/bft/sim_signer.hpp"
 
 #include <bit>
 #include <cstring>

@@ -1,4 +1,4 @@
-#include "consensus/paxos/model.hpp"
+#include "consensus/simulation/paxos/model.hpp"
 
 #include <numeric>
 

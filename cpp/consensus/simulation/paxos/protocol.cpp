@@ -1,4 +1,4 @@
-#include "consensus/paxos/protocol.hpp"
+#include "consensus/simulation/paxos/protocol.hpp"
 
 namespace fastmas::consensus::paxos {
 

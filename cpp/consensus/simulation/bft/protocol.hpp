@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "consensus/bft/codec.hpp"
-#include "consensus/bft/disk.hpp"
-#include "consensus/bft/invariants.hpp"
-#include "consensus/bft/sim_node.hpp"
+#include "consensus/simulation/bft/disk.hpp"
+#include "consensus/simulation/bft/invariants.hpp"
+#include "consensus/simulation/bft/sim_node.hpp"
 #include "consensus/simulation/scenario.hpp"
 
 namespace fastmas::consensus::bft {

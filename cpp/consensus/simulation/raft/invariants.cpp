@@ -1,4 +1,4 @@
-#include "consensus/raft/invariants.hpp"
+#include "consensus/simulation/raft/invariants.hpp"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "consensus/raft/protocol.hpp"
+#include "consensus/simulation/raft/protocol.hpp"
 
 namespace fastmas::consensus::raft {
 

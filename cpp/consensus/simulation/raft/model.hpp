@@ -1,32 +1,30 @@
-// Multi-Paxos as the exhaustive checker sees it: what can happen to one node, what of its state decides, what must
-// hold.
+// Raft as the exhaustive checker sees it: what can happen to one node, what of its state decides, what must hold.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "consensus/paxos/disk.hpp"
-#include "consensus/paxos/node.hpp"
+#include "consensus/raft/node.hpp"
 #include "consensus/simulation/explorer.hpp"
+#include "consensus/simulation/raft/disk.hpp"
 
-namespace fastmas::consensus::paxos {
+namespace fastmas::consensus::raft {
 
-// Clocks are left out: without asking first and without check-quorum a node's answers do not depend on them, and a
-// time-out is an event of its own. Every duty of a Ready is done within the step; a crash before them is a crash and a
-// message lost.
-class PaxosModel {
+// Clocks are left out: without pre-vote and check-quorum a node's answers do not depend on them, and a time-out is an
+// event of its own. Every duty of a Ready is done within the step; a crash before them is a crash and a message lost.
+class RaftModel {
   public:
     struct Participant {
-        PaxosNode node;
+        RaftNode node;
         SimDisk disk;
     };
-    using Message = paxos::Message;
+    using Message = raft::Message;
     using Output = StepOutput<Message>;
 
-    explicit PaxosModel(std::size_t nodes);
+    explicit RaftModel(std::size_t nodes);
 
     Participant start(NodeId id) const;
-    std::vector<Renaming> symmetry() const;  // none: of two ballots of one number the higher node's is the higher
+    std::vector<Renaming> symmetry() const;  // all: Raft never asks which of two nodes has the higher number
 
     bool can_time_out(const Participant& at) const noexcept { return at.node.role() != Role::leader; }
     bool can_heartbeat(const Participant& at) const noexcept { return at.node.role() == Role::leader; }
@@ -46,10 +44,10 @@ class PaxosModel {
     std::string describe(const Message& message) const;
 
   private:
-    PaxosConfig config_of(NodeId id) const;
+    RaftConfig config_of(NodeId id) const;
     void do_duties(Participant& at, Output& out) const;
 
-    std::vector<NodeId> nodes_;
+    std::vector<NodeId> voters_;
 };
 
-}  // namespace fastmas::consensus::paxos
+}  // namespace fastmas::consensus::raft

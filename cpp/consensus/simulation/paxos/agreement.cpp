@@ -1,4 +1,4 @@
-#include "consensus/paxos/agreement.hpp"
+#include "consensus/simulation/paxos/agreement.hpp"
 
 #include <algorithm>
 #include <memory>

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "consensus/raft/codec.hpp"
-#include "consensus/raft/disk.hpp"
-#include "consensus/raft/invariants.hpp"
 #include "consensus/raft/node.hpp"
+#include "consensus/simulation/raft/disk.hpp"
+#include "consensus/simulation/raft/invariants.hpp"
 #include "consensus/simulation/scenario.hpp"
 
 namespace fastmas::consensus::raft {

@@ -1,9 +1,9 @@
-#include "consensus/bft/protocol.hpp"
+#include "consensus/simulation/bft/protocol.hpp"
 
 #include <algorithm>
 #include <numeric>
 
-#include "consensus/bft/sim_signer.hpp"
+#include "consensus/simulation/bft/sim_signer.hpp"
 
 namespace fastmas::consensus::bft {
 

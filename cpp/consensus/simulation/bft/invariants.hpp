@@ -8,9 +8,9 @@
 #include <tuple>
 #include <vector>
 
-#include "consensus/bft/disk.hpp"
-#include "consensus/bft/sim_node.hpp"
 #include "consensus/simulation/applied_history.hpp"
+#include "consensus/simulation/bft/disk.hpp"
+#include "consensus/simulation/bft/sim_node.hpp"
 
 namespace fastmas::consensus::bft {
 

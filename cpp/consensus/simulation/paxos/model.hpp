@@ -1,30 +1,32 @@
-// Raft as the exhaustive checker sees it: what can happen to one node, what of its state decides, what must hold.
+// Multi-Paxos as the exhaustive checker sees it: what can happen to one node, what of its state decides, what must
+// hold.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "consensus/raft/disk.hpp"
-#include "consensus/raft/node.hpp"
+#include "consensus/paxos/node.hpp"
 #include "consensus/simulation/explorer.hpp"
+#include "consensus/simulation/paxos/disk.hpp"
 
-namespace fastmas::consensus::raft {
+namespace fastmas::consensus::paxos {
 
-// Clocks are left out: without pre-vote and check-quorum a node's answers do not depend on them, and a time-out is an
-// event of its own. Every duty of a Ready is done within the step; a crash before them is a crash and a message lost.
-class RaftModel {
+// Clocks are left out: without asking first and without check-quorum a node's answers do not depend on them, and a
+// time-out is an event of its own. Every duty of a Ready is done within the step; a crash before them is a crash and a
+// message lost.
+class PaxosModel {
   public:
     struct Participant {
-        RaftNode node;
+        PaxosNode node;
         SimDisk disk;
     };
-    using Message = raft::Message;
+    using Message = paxos::Message;
     using Output = StepOutput<Message>;
 
-    explicit RaftModel(std::size_t nodes);
+    explicit PaxosModel(std::size_t nodes);
 
     Participant start(NodeId id) const;
-    std::vector<Renaming> symmetry() const;  // all: Raft never asks which of two nodes has the higher number
+    std::vector<Renaming> symmetry() const;  // none: of two ballots of one number the higher node's is the higher
 
     bool can_time_out(const Participant& at) const noexcept { return at.node.role() != Role::leader; }
     bool can_heartbeat(const Participant& at) const noexcept { return at.node.role() == Role::leader; }
@@ -44,10 +46,10 @@ class RaftModel {
     std::string describe(const Message& message) const;
 
   private:
-    RaftConfig config_of(NodeId id) const;
+    PaxosConfig config_of(NodeId id) const;
     void do_duties(Participant& at, Output& out) const;
 
-    std::vector<NodeId> voters_;
+    std::vector<NodeId> nodes_;
 };
 
-}  // namespace fastmas::consensus::raft
+}  // namespace fastmas::consensus::paxos

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "consensus/bft/liar.hpp"
 #include "consensus/bft/node.hpp"
+#include "consensus/simulation/bft/liar.hpp"
 
 namespace fastmas::consensus::bft {
 

@@ -1,4 +1,4 @@
-#include "consensus/paxos/invariants.hpp"
+#include "consensus/simulation/paxos/invariants.hpp"
 
 #include <algorithm>
 #include <bit>

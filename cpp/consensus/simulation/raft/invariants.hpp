@@ -8,9 +8,9 @@
 #include <utility>
 #include <vector>
 
-#include "consensus/raft/disk.hpp"
 #include "consensus/raft/node.hpp"
 #include "consensus/simulation/applied_history.hpp"
+#include "consensus/simulation/raft/disk.hpp"
 
 namespace fastmas::consensus::raft {
 

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "consensus/paxos/codec.hpp"
-#include "consensus/paxos/disk.hpp"
-#include "consensus/paxos/invariants.hpp"
 #include "consensus/paxos/node.hpp"
+#include "consensus/simulation/paxos/disk.hpp"
+#include "consensus/simulation/paxos/invariants.hpp"
 #include "consensus/simulation/scenario.hpp"
 
 namespace fastmas::consensus::paxos {

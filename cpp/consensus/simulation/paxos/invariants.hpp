@@ -5,9 +5,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "consensus/paxos/disk.hpp"
 #include "consensus/paxos/node.hpp"
 #include "consensus/simulation/applied_history.hpp"
+#include "consensus/simulation/paxos/disk.hpp"
 
 namespace fastmas::consensus::paxos {
 
