@@ -108,12 +108,16 @@ struct Consumer {
         return Attempt::error;
     }
 
-    // The common case: a record of a class, of which a dead instance is at hand. Making it runs no Python code, so
-    // nothing comes in between; and all that this calls is the last that it does: no register is saved, no frame made.
+    // All that this calls is the last that it does, so a look that finds nothing saves no register and makes no frame.
     template <class Front>
     [[gnu::noinline]] static PyObject* pop_from(PyObject* self, End& end, Front& front) {
         const std::byte* slot = front.front();
-        if (slot == nullptr) return nothing(self, end);
+        return slot == nullptr ? nothing(self, end) : pop_slot(self, end, front, slot);
+    }
+    // The common case: a record of a class, of which a dead instance is at hand. Making it runs no Python code, so
+    // nothing comes in between.
+    template <class Front>
+    [[gnu::noinline]] static PyObject* pop_slot(PyObject* self, End& end, Front& front, const std::byte* slot) {
         RecordInfo* const info = end.format.info;
         if (info == nullptr || info->free_head == nullptr || info->size_bytes > record_detail::kInlineBytes)
             [[unlikely]]
@@ -235,8 +239,12 @@ struct Consumer {
 
     // No record was there: None, unless nobody who could push one will ever come.
     static PyObject* nothing(PyObject* self, End& end) {
-        if (end.look_is_due() || end.put_out()) [[unlikely]]
-            return look_after_producers(self, end);
+        if (end.waiting.shared || end.put_out()) [[unlikely]]
+            return nothing_shared(self, end);
+        Py_RETURN_NONE;
+    }
+    [[gnu::noinline]] static PyObject* nothing_shared(PyObject* self, End& end) {
+        if (end.look_is_due() || end.put_out()) return look_after_producers(self, end);
         Py_RETURN_NONE;
     }
 
