@@ -13,7 +13,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from fastmas._core.consensus import ClusterCore, Entry, LogEntry, RaftNode, Ready, SimOptions, Snapshot
+from fastmas._core.consensus import (
+    ClusterCore,
+    Entry,
+    LogEntry,
+    Membership,
+    RaftNode,
+    ReadState,
+    Ready,
+    SimOptions,
+    Snapshot,
+)
 from fastmas.agreement import Agreement, Step, checked_proposals, synod
 from fastmas.errors import ConfigError, FastmasError, InvariantError, NoQuorumError
 
@@ -22,7 +32,9 @@ __all__ = [
     "Cluster",
     "Entry",
     "LogEntry",
+    "Membership",
     "RaftNode",
+    "ReadState",
     "Ready",
     "Snapshot",
     "StateMachine",

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastmas.consensus import Cluster, RaftNode
+from fastmas.consensus import Cluster
 from fastmas.errors import NoQuorumError
 
 
@@ -106,61 +106,3 @@ def test_replicas_agree_and_nothing_is_lost_or_doubled(protocol, seed, nodes, lo
     assert [command for command in first.commands if command in set(acknowledged)] == acknowledged
     assert first.times == sorted(first.times)
     assert cluster.poisoned == {}
-
-
-@settings(max_examples=300, deadline=None, derandomize=True)
-@given(messages=st.lists(st.binary(max_size=120), max_size=10))
-def test_a_node_drops_bytes_that_are_no_message(messages):
-    node = RaftNode(1, [1, 2, 3])
-    for message in messages:
-        assert node.step(message) is False
-    assert (node.role, node.term, node.has_ready()) == ("follower", 0, False)
-
-
-def test_three_nodes_driven_by_hand_agree():
-    nodes = {number: RaftNode(number, [1, 2, 3], seed=4) for number in (1, 2, 3)}
-    disks = {number: {"hard": (0, 0), "entries": []} for number in nodes}
-    committed = {number: [] for number in nodes}
-
-    def pump():
-        wire = [1]
-        while wire:
-            wire = []
-            for number, node in nodes.items():
-                while node.has_ready():
-                    ready = node.ready()
-                    disk = disks[number]
-                    if ready.entries:
-                        disk["entries"] = disk["entries"][: ready.entries[0].index - 1] + ready.entries
-                    if ready.hard_state:
-                        disk["hard"] = ready.hard_state
-                    wire += ready.messages
-                    committed[number] += [entry.command for entry in ready.committed if entry.is_command]
-                    node.advance()
-            for target, message in wire:
-                assert nodes[target].step(message)
-
-    def elect():
-        while not any(node.role == "leader" for node in nodes.values()):
-            for node in nodes.values():
-                node.tick()
-                pump()
-        return next(node for node in nodes.values() if node.role == "leader")
-
-    status, term, index = elect().propose(b"one", now_ns=5)
-    assert (status, index) == ("appended", 2)
-    pump()
-    assert committed == {1: [b"one"], 2: [b"one"], 3: [b"one"]}
-    # all crash: term, vote and log come back from what was stored
-    nodes.update(
-        {n: RaftNode(n, [1, 2, 3], seed=9, hard_state=d["hard"], entries=d["entries"]) for n, d in disks.items()}
-    )
-    for commands in committed.values():
-        commands.clear()
-    leader = elect()
-    assert leader.term > term
-    assert leader.propose(b"two")[0] == "appended"
-    pump()
-    assert committed == {1: [b"one", b"two"], 2: [b"one", b"two"], 3: [b"one", b"two"]}
-    follower = next(node for node in nodes.values() if node.leader != node.node)
-    assert follower.propose(b"three")[0] == "not_leader"

@@ -1,0 +1,152 @@
+// What a RaftNode of Python stores, sends and hands out, as Python has it.
+#include "consensus_raft_types.hpp"
+
+#include <pybind11/stl.h>
+
+#include <array>
+
+#include "base/errors.hpp"
+#include "consensus/raft/codec.hpp"
+#include "consensus_objects.hpp"
+#include "consensus_raft_docs.hpp"
+
+namespace fastmas::bindings {
+namespace {
+
+using namespace consensus;
+using namespace consensus::raft;
+
+constexpr std::array kKinds{"noop", "command", "membership"};
+
+EntryKind kind_named(const std::string& name) {
+    for (std::size_t kind = 0; kind < kKinds.size(); ++kind)
+        if (name == kKinds[kind]) return static_cast<EntryKind>(kind);
+    throw base::ConfigError("kind must be 'noop', 'command' or 'membership', got '" + name + "'; use 'command'");
+}
+
+Entry make_log_entry(Term term, Index index, std::int64_t time_ns, const std::string& kind, const py::bytes& command,
+                     std::uint64_t client, std::uint64_t sequence, std::uint64_t acknowledged) {
+    return {
+        term, index, time_ns, {client, sequence, acknowledged}, kind_named(kind), Payload(std::string_view(command))};
+}
+
+Membership make_membership(std::vector<NodeId> voters, std::vector<NodeId> learners, std::vector<NodeId> witnesses,
+                           std::vector<NodeId> outgoing, Index id) {
+    Membership made(std::move(voters));
+    made.id = id;
+    for (auto [to, from] :
+         {std::pair{&made.learners, &learners}, {&made.witnesses, &witnesses}, {&made.outgoing, &outgoing}}) {
+        std::sort(from->begin(), from->end());
+        *to = std::move(*from);
+    }
+    if (const std::string problem = problem_of(made); !problem.empty()) throw base::ConfigError(problem);
+    return made;
+}
+
+Snapshot make_snapshot(Index index, Term term, std::int64_t time_ns, const py::object& membership,
+                       const py::bytes& state) {
+    Membership members = py::isinstance<Membership>(membership)
+                             ? membership.cast<Membership>()
+                             : make_membership(membership.cast<std::vector<NodeId>>(), {}, {}, {}, 0);
+    return {index, term, time_ns, std::move(members), Payload(std::string_view(state))};
+}
+
+std::string text_of(const std::vector<NodeId>& nodes) {
+    return py::repr(py::cast(nodes)).cast<std::string>();
+}
+
+std::string show(const Membership& membership) {
+    std::string text = "Membership(" + text_of(membership.voters);
+    for (const auto& [name, nodes] : {std::pair{"learners", &membership.learners},
+                                      {"witnesses", &membership.witnesses},
+                                      {"outgoing", &membership.outgoing}})
+        if (!nodes->empty()) text += ", " + std::string(name) + "=" + text_of(*nodes);
+    return text + ", id=" + std::to_string(membership.id) + ")";
+}
+
+std::string show(const Entry& entry) {
+    return "LogEntry(term=" + std::to_string(entry.term) + ", index=" + std::to_string(entry.index) +
+           ", time_ns=" + std::to_string(entry.time_ns) + ", kind='" + kKinds[static_cast<std::size_t>(entry.kind)] +
+           "', command=" + py::repr(to_bytes(entry.command)).cast<std::string>() + ")";
+}
+
+}  // namespace
+
+ReadyCopy copy_ready(RaftNode& node) {
+    const Ready& ready = node.ready();
+    ReadyCopy copy;
+    if (ready.snapshot != nullptr) copy.snapshot = *ready.snapshot;
+    copy.entries.assign(ready.entries.begin(), ready.entries.end());
+    if (ready.hard_state != nullptr) copy.hard_state = {ready.hard_state->term, ready.hard_state->vote};
+    copy.must_sync = ready.must_sync;
+    copy.write = ready.write;
+    std::vector<std::byte> bytes;
+    for (const Message& message : ready.messages) {
+        bytes.clear();
+        encode(message, bytes);
+        copy.messages.emplace_back(message.to, py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+    }
+    copy.committed.assign(ready.committed.begin(), ready.committed.end());
+    copy.reads.assign(ready.reads.begin(), ready.reads.end());
+    return copy;
+}
+
+void register_raft_types(py::module_& area) {
+    py::class_<Entry>(area, "LogEntry", docs::kLogEntry)
+        .def(py::init(&make_log_entry), py::arg("term"), py::arg("index"), py::arg("time_ns"),
+             py::arg("kind") = "command", py::arg("command") = py::bytes(), py::arg("client") = 0,
+             py::arg("sequence") = 0, py::arg("acknowledged") = 0)
+        .def_readonly("term", &Entry::term)
+        .def_readonly("index", &Entry::index)
+        .def_readonly("time_ns", &Entry::time_ns)
+        .def_property_readonly("kind", [](const Entry& e) { return kKinds[static_cast<std::size_t>(e.kind)]; })
+        .def_property_readonly("is_command", [](const Entry& e) { return e.kind == EntryKind::command; })
+        .def_property_readonly("command", [](const Entry& e) { return to_bytes(e.command); })
+        .def_property_readonly("client", [](const Entry& e) { return e.session.client; })
+        .def_property_readonly("sequence", [](const Entry& e) { return e.session.sequence; })
+        .def_property_readonly("acknowledged", [](const Entry& e) { return e.session.acknowledged; })
+        .def(
+            "__eq__", [](const Entry& a, const Entry& b) { return a == b; }, py::is_operator())
+        .def("__hash__", [](const Entry& e) { return e.index * 1'000'003 + e.term; })
+        .def("__repr__", [](const Entry& e) { return show(e); });
+    py::class_<Membership>(area, "Membership", docs::kMembership)
+        .def(py::init(&make_membership), py::arg("voters"), py::arg("learners") = std::vector<NodeId>(),
+             py::arg("witnesses") = std::vector<NodeId>(), py::arg("outgoing") = std::vector<NodeId>(),
+             py::arg("id") = 0)
+        .def_readonly("id", &Membership::id)
+        .def_readonly("voters", &Membership::voters)
+        .def_readonly("outgoing", &Membership::outgoing)
+        .def_readonly("learners", &Membership::learners)
+        .def_readonly("witnesses", &Membership::witnesses)
+        .def_property_readonly("is_joint", &Membership::is_joint)
+        .def(
+            "__eq__", [](const Membership& a, const Membership& b) { return a == b; }, py::is_operator())
+        .def("__hash__", [](const Membership& m) { return m.id * 1'000'003 + m.voters.size(); })
+        .def("__repr__", [](const Membership& m) { return show(m); });
+    py::class_<Snapshot>(area, "Snapshot", docs::kSnapshot)
+        .def(py::init(&make_snapshot), py::arg("index"), py::arg("term"), py::arg("time_ns"), py::arg("membership"),
+             py::arg("state"))
+        .def_readonly("index", &Snapshot::index)
+        .def_readonly("term", &Snapshot::term)
+        .def_readonly("time_ns", &Snapshot::time_ns)
+        .def_readonly("membership", &Snapshot::membership)
+        .def_property_readonly("state", [](const Snapshot& s) { return to_bytes(s.state); });
+    py::class_<ReadState>(area, "ReadState", docs::kReadState)
+        .def_readonly("context", &ReadState::context)
+        .def_readonly("index", &ReadState::index)
+        .def_readonly("is_confirmed", &ReadState::is_confirmed)
+        .def_property_readonly("valid_until_ns", [](const ReadState& r) {
+            return r.valid_until_ns == INT64_MAX ? std::nullopt : std::optional(r.valid_until_ns);
+        });
+    py::class_<ReadyCopy>(area, "Ready", docs::kReady)
+        .def_readonly("snapshot", &ReadyCopy::snapshot)
+        .def_readonly("entries", &ReadyCopy::entries)
+        .def_readonly("hard_state", &ReadyCopy::hard_state)
+        .def_readonly("must_sync", &ReadyCopy::must_sync)
+        .def_readonly("write", &ReadyCopy::write)
+        .def_readonly("messages", &ReadyCopy::messages)
+        .def_readonly("committed", &ReadyCopy::committed)
+        .def_readonly("reads", &ReadyCopy::reads);
+}
+
+}  // namespace fastmas::bindings
