@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import time
@@ -105,3 +106,9 @@ def test_every_planted_bug_still_has_its_place(path: Path) -> None:
         assert source.count(table["find"]) == 1, (
             f"{path.name}: {table['name']}: find occurs {source.count(table['find'])} times"
         )
+
+
+def test_verdicts_are_noted_a_bug_a_line(tmp_path: Path) -> None:
+    run(tmp_path, bug() + bug("blind", number=2), "--record")
+    noted = json.loads((tmp_path / "tests" / "mutation" / "verdicts.json").read_text())
+    assert noted == {"sums/plus": {"table": "caught"}, "sums/blind": {"table": "missed"}}
