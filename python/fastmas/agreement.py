@@ -95,8 +95,33 @@ def _apart(arrays: Iterable[NDArray[Any]]) -> float | int:
         return float(np.max(np.where(low == high, 0.0, high - low)))
 
 
+def _as_vector(name: str, proposal: ArrayLike) -> NDArray[Any]:
+    """Return the proposal as an array of numbers; a ConfigError says why it is none."""
+    if isinstance(proposal, np.ma.MaskedArray):
+        raise ConfigError(
+            f"proposals have no mask, got a masked array from {name!r}; pass proposal.filled(x), or what is not masked"
+        )
+    try:
+        array = np.asarray(proposal)
+    except (TypeError, ValueError) as error:  # ragged, or an __array__ that fails
+        raise ConfigError(
+            f"a proposal is an array of numbers, got {type(proposal).__name__} from {name!r} that is none "
+            f"({error}); pass a list of equally long lists, or an ndarray"
+        ) from error
+    if array.dtype.kind not in "fiu":
+        raise ConfigError(f"proposals must be numbers, got dtype {array.dtype} from {name!r}; pass float64 vectors")
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise ConfigError(f"proposals must not contain NaN, got one from {name!r}; check the agent's iteration")
+    return array
+
+
 def checked_proposals(proposals: Mapping[str, ArrayLike], tolerance: float | None) -> dict[str, NDArray[Any]]:
     """Return the proposals as arrays by name; a ConfigError says why they cannot be agreed on."""
+    if not isinstance(proposals, Mapping):
+        raise ConfigError(
+            f"proposals are a mapping of agent name to vector, got {type(proposals).__name__}; "
+            "pass {agent name: vector}"
+        )
     if not proposals:
         raise ConfigError("agree needs at least one proposal, got none; pass {agent name: vector}")
     if len(proposals) > 63:
@@ -104,21 +129,17 @@ def checked_proposals(proposals: Mapping[str, ArrayLike], tolerance: float | Non
     for name in proposals:
         if not isinstance(name, str) or not name:
             raise ConfigError(f"agents have names, got {name!r}; pass {{agent name: vector}}")
-    if tolerance is not None and not tolerance >= 0:
+    if tolerance is not None and (not isinstance(tolerance, (int, float, np.number)) or not tolerance >= 0):
         raise ConfigError(f"tolerance must be at least 0, got {tolerance!r}; None means no limit")
     names = sorted(proposals)
-    arrays = {name: np.asarray(proposals[name]) for name in names}
+    arrays = {name: _as_vector(name, proposals[name]) for name in names}
     first = arrays[names[0]]
     for name, array in arrays.items():
-        if array.dtype.kind not in "fiu":
-            raise ConfigError(f"proposals must be numbers, got dtype {array.dtype} from {name!r}; pass float64 vectors")
         if array.shape != first.shape or array.dtype != first.dtype:
             raise ConfigError(
                 f"proposals must agree in shape and dtype, got {first.shape} {first.dtype} from {names[0]!r} "
-                f"and {array.shape} {array.dtype} from {name!r}"
+                f"and {array.shape} {array.dtype} from {name!r}; pass vectors of one shape and dtype"
             )
-        if array.dtype.kind == "f" and np.isnan(array).any():
-            raise ConfigError(f"proposals must not contain NaN, got one from {name!r}; check the agent's iteration")
     if tolerance is not None:
         apart = _apart(arrays.values())
         if not apart <= tolerance:
@@ -130,10 +151,13 @@ def synod(
     arrays: Mapping[str, NDArray[Any]], seed: int, loss_ppm: int, duplicate_ppm: int, reorder_ppm: int, crashes: int
 ) -> Agreement:
     """Let the agents agree by the single-decree synod; see `fastmas.agree`."""
+    for name, value in (("seed", seed), ("crashes", crashes)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+            raise ConfigError(f"{name} must be an int, got {value!r}; try {name}=1")
     names = list(arrays)
     outcome = _synod(
         [array.tobytes() for array in arrays.values()],
-        seed & (2**64 - 1),
+        int(seed) & (2**64 - 1),
         loss_ppm,
         duplicate_ppm,
         reorder_ppm,

@@ -80,8 +80,11 @@ void random_message(Prng& random, Message& message) {
             break;
         case MessageType::snapshot:
             message.flag = flag;
-            message.snapshot = {
-                random.below(9), static_cast<std::int64_t>(random.next()), {1, 2, 3}, random_payload(random)};
+            message.snapshot = {random.below(9),
+                                static_cast<std::int64_t>(random.next()),
+                                {1, 2, 3},
+                                random_payload(random),
+                                random_ballot(random)};
             break;
     }
 }
@@ -287,7 +290,9 @@ TEST(messages_that_no_correct_node_sends_are_dropped_and_counted) {
     CHECK_EQUAL(dropped([](Message& m) { m.from = 1; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.to = 2; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.ballot = {}; }), 1U);
-    CHECK_EQUAL(dropped([](Message& m) { m.ballot.number = kMaxBallotNumber + 1; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.ballot.number = kMaxBallotNumber; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.ballot.number = kMaxBallotLead + 1; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.snapshot.ballot.number = kMaxBallotNumber; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.ballot.node = 3; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.index = UINT64_MAX; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.entries = {Entry{}}; }), 1U);
@@ -295,6 +300,29 @@ TEST(messages_that_no_correct_node_sends_are_dropped_and_counted) {
     CHECK_EQUAL(dropped([](Message& m) { m.type = MessageType::promise; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.type = MessageType::accepted, m.ballot.node = 1, m.index = 1; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.type = MessageType::snapshot; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) {
+                    m.type = MessageType::snapshot;
+                    m.snapshot = {5, 0, {1, 2, 3}, {}, {}};
+                }),
+                1U);
+    // a promise without what its sender knows to be chosen
+    const auto promised = [&](Index last, Index commit, std::vector<Index> slots, bool more) {
+        return dropped([&](Message& m) {
+            m.type = MessageType::promise;
+            m.ballot = {2, 1};
+            m.last = last;
+            m.commit = commit;
+            m.flag = more;
+            for (const Index slot : slots) m.entries.push_back({{1, 2}, slot, 0, {}, EntryKind::noop, {}});
+        });
+    };
+    CHECK_EQUAL(promised(0, 3, {}, false), 1U);
+    CHECK_EQUAL(promised(2, 3, {1, 2}, false), 1U);
+    CHECK_EQUAL(promised(3, 3, {1, 3}, false), 1U);
+    CHECK_EQUAL(promised(3, 2, {3}, false), 1U);
+    CHECK_EQUAL(promised(3, 3, {1}, true), 1U);
+    CHECK_EQUAL(promised(2, 3, {1, 2}, true), 0U);
+    CHECK_EQUAL(promised(4, 2, {1, 2, 4}, false), 0U);
     CHECK_EQUAL(dropped([](Message&) {}), 0U);
 }
 

@@ -173,7 +173,7 @@ TEST(a_follower_commits_only_what_it_accepted_in_the_leaders_ballot) {
 TEST(a_candidate_that_lacks_what_was_compacted_gets_the_snapshot_and_no_promise) {
     PersistentState stored;
     stored.hard_state.promised = {3, 3};
-    stored.snapshot = {7, 70, {1, 2, 3}, fastmas::base::Payload(std::string_view("state"))};
+    stored.snapshot = {7, 70, {1, 2, 3}, fastmas::base::Payload(std::string_view("state")), {2, 3}};
     Driven node(plain_config(2, 3), stored);
     const auto reply = node.step(message_of(MessageType::prepare, 1, 2, {4, 1}, 5));
     CHECK_EQUAL(reply.size(), 1U);
@@ -194,7 +194,7 @@ TEST(a_snapshot_forgets_nothing_that_was_accepted_after_it) {
     (void)node.step(accept_of(1, 2, {1, 1}, 0, {"a", "b", "c"}));
     Message message = message_of(MessageType::snapshot, 1, 2, {1, 1});
     message.flag = true;
-    message.snapshot = {2, 0, {1, 2, 3}, fastmas::base::Payload(std::string_view("state"))};
+    message.snapshot = {2, 0, {1, 2, 3}, fastmas::base::Payload(std::string_view("state")), {1, 1}};
     const auto reply = node.step(message);
     CHECK(reply[0].type == MessageType::accepted && reply[0].commit == 2);
     CHECK_EQUAL(node.log(), "c/1.1");
@@ -202,6 +202,52 @@ TEST(a_snapshot_forgets_nothing_that_was_accepted_after_it) {
     message.snapshot.index = 1;
     (void)node.step(message);
     CHECK_EQUAL(node->commit_index(), 2U);  // a stale one moves nothing
+}
+
+// Node 1 led ballot 1.1, was cut off with a proposal that nobody accepted, and another value was chosen in its slot by
+// 2.2. Were node 4, which never heard of 2.2 but got a snapshot, to go on in 1.1, it would tell node 1 that the slot is
+// chosen, and node 1 would take that for its own proposal.
+TEST(whoever_installs_a_snapshot_promises_the_ballots_it_was_chosen_in) {
+    Driven node(plain_config(4, 5));
+    (void)node.step(accept_of(1, 4, {1, 1}, 0, {}));
+    (void)node.time_out();
+    CHECK(node->promised() == (Ballot{2, 4}));
+    Driven late(plain_config(4, 5));
+    (void)late.step(accept_of(1, 4, {1, 1}, 0, {}));
+    Message message = message_of(MessageType::snapshot, 3, 4, {2, 2});
+    message.snapshot = {5, 0, {1, 2, 3, 4, 5}, fastmas::base::Payload(std::string_view("state")), {2, 2}};
+    (void)late.step(message);
+    CHECK_EQUAL(late->commit_index(), 5U);
+    CHECK(late.disk.hard_state().promised == (Ballot{2, 2}));
+    const auto reply = late.step(accept_of(1, 4, {1, 1}, 5, {}));
+    CHECK(reply[0].type == MessageType::refuse && reply[0].other == (Ballot{2, 2}));
+
+    // the power goes after duty 1 and before duty 3
+    PersistentState stored;
+    stored.snapshot = message.snapshot;
+    Driven again(plain_config(4, 5), stored);
+    CHECK(again->promised() == (Ballot{2, 2}));
+    (void)again.take();
+    CHECK(again.disk.hard_state().promised == (Ballot{2, 2}));
+    stored.snapshot.ballot = {};
+    CHECK_THROWS(PaxosNode(plain_config(4, 5), stored), ConfigError, "a snapshot says in which ballots it was chosen");
+}
+
+// A number that no correct node comes to is not listened to: it would leave no higher one to begin a ballot with.
+TEST(ballots_at_the_end_of_the_range_are_refused) {
+    Driven node(plain_config(2, 3));
+    for (const std::uint64_t number : {kMaxBallotNumber, kMaxBallotNumber - 1, kMaxBallotLead + 1})
+        CHECK(node.step(accept_of(1, 2, {number, 1}, 0, {"a"})).empty());
+    CHECK_EQUAL(node->counters().dropped, 3U);
+    CHECK(node->promised() == Ballot{});
+    CHECK_EQUAL(node.step(accept_of(1, 2, {kMaxBallotLead, 1}, 0, {"a"})).size(), 1U);
+    (void)node.time_out();
+    CHECK(node->ballot() == (Ballot{kMaxBallotLead + 1, 2}));
+
+    PersistentState stored;
+    stored.hard_state.promised = {kMaxBallotNumber - 1, 3};
+    Driven last(plain_config(2, 3), stored);
+    CHECK_THROWS(last.time_out(), InvariantError, "the ballot counter is used up");
 }
 
 TEST(promises_come_in_parts_that_are_asked_for) {
@@ -430,6 +476,7 @@ TEST(nodes_may_be_told_of_one_another_in_any_order) {
     message.flag = true;
     message.snapshot.index = 10;
     message.snapshot.nodes = {1, 2, 3};
+    message.snapshot.ballot = {3, 1};
     node.step(message);
     CHECK_EQUAL(node.counters().dropped, 0U);
     CHECK_EQUAL(node.commit_index(), 10U);
@@ -439,6 +486,7 @@ TEST(a_node_does_not_restart_in_another_cluster) {
     PersistentState stored;
     stored.snapshot.index = 5;
     stored.snapshot.nodes = {1, 2, 3, 4, 5};
+    stored.snapshot.ballot = {1, 1};
     CHECK_THROWS(PaxosNode(plain_config(1, 3), stored), ConfigError, "a node restarts among the nodes it stored");
 }
 

@@ -206,9 +206,10 @@ TEST(wrong_messages_are_dropped_and_counted) {
     for (const SynodMessage& wrong :
          {message(SynodType::prepare, 2, 2, {1, 2}), message(SynodType::prepare, 1, 1, {1, 1}),
           message(SynodType::prepare, 4, 1, {1, 4}), message(SynodType::prepare, 0, 1, {1, 2}),
-          message(SynodType::prepare, 2, 1, {}), message(SynodType::prepare, 2, 1, {kMaxBallotNumber + 1, 2}),
-          message(SynodType::prepare, 2, 1, {1, 3}), message(SynodType::accept, 2, 1, {1, 3}, {}, "v"),
-          message(SynodType::refuse, 2, 1, {1, 1}, {kMaxBallotNumber + 1, 2})}) {
+          message(SynodType::prepare, 2, 1, {}), message(SynodType::prepare, 2, 1, {kMaxBallotNumber, 2}),
+          message(SynodType::prepare, 2, 1, {kMaxBallotLead + 1, 2}), message(SynodType::prepare, 2, 1, {1, 3}),
+          message(SynodType::accept, 2, 1, {1, 3}, {}, "v"),
+          message(SynodType::refuse, 2, 1, {1, 1}, {kMaxBallotNumber, 2})}) {
         node.step(wrong);
         CHECK_EQUAL(node.dropped(), ++dropped);
     }
@@ -222,6 +223,47 @@ TEST(whoever_asks_after_the_decision_is_told_it) {
     node.step(message(SynodType::prepare, 3, 1, {2, 3}));
     CHECK(take(node).front() == message(SynodType::decided, 1, 3, {1, 2}, {}, "v"));
     CHECK_THROWS(node.step(message(SynodType::decided, 2, 1, {1, 2}, {}, "w")), InvariantError, "two decisions");
+    CHECK_THROWS(node.tick(), InvariantError, "node 1 broke an invariant and stopped: it learnt two decisions");
+    CHECK(!node.poisoned().empty());
+}
+
+TEST(no_call_comes_between_ready_and_advance) {
+    SynodNode node(config(1, 3));
+    node.propose(value("v"), true);
+    (void)node.ready();
+    const char* text = "node 1 waits for advance(): do what ready() asked for";
+    CHECK_THROWS(node.step(message(SynodType::prepare, 2, 1, {4, 2})), ConfigError, text);
+    CHECK_THROWS(node.tick(), ConfigError, text);
+    CHECK_THROWS(node.propose(value("w"), true), ConfigError, text);
+    CHECK_THROWS((void)node.ready(), ConfigError, text);
+    node.advance();
+    CHECK_THROWS(node.advance(), ConfigError, "has no ready() to advance past; call ready() first");
+    node.step(message(SynodType::prepare, 2, 1, {4, 2}));
+    CHECK_EQUAL(take(node).size(), 1U);
+}
+
+TEST(answers_of_nobody_mean_nothing) {
+    for (const NodeId nobody : {NodeId{0}, NodeId{4}, NodeId{64}, NodeId{4'000'000'000}}) {
+        Learner learner(3, {});
+        CHECK(!learner.accepted(nobody, {1, 1}));
+        CHECK(!learner.accepted(1, {1, 1}));
+        Proposer proposer(1, 3, {});
+        const Ballot ballot = proposer.begin(value("v"));
+        CHECK(!proposer.promised(nobody, ballot, {}, {}));
+        CHECK(!proposer.promised(1, ballot, {}, {}));
+        CHECK(proposer.promised(2, ballot, {}, {}));
+        CHECK(!proposer.accepted(nobody, ballot));
+        CHECK(!proposer.accepted(1, ballot));
+    }
+    CHECK_THROWS(Learner(64, {}), ConfigError, "a cluster has 1 to 63 nodes, got 64; 3 or 5 is usual");
+}
+
+TEST(ballots_at_the_end_of_the_range_are_not_begun) {
+    SynodState stored;
+    stored.tried = {kMaxBallotNumber - 1, 1};
+    SynodNode node(config(1, 3), stored);
+    CHECK_THROWS(node.propose(value("v"), true), InvariantError, "the ballot counter is used up");
+    CHECK_THROWS(node.tick(), InvariantError, "the ballot counter is used up");
 }
 
 TEST(configs_that_cannot_work_are_refused) {

@@ -9,6 +9,13 @@ from fastmas.errors import ConfigError, NoQuorumError
 FIVE = {name: np.random.default_rng(i).normal(size=1000) for i, name in enumerate("edcba")}
 
 
+class Broken:
+    """Looks like an array and is none."""
+
+    def __array__(self, dtype=None, copy=None):
+        raise ValueError("no numbers here")
+
+
 def test_it_fixes_one_of_the_proposals_bit_for_bit_and_any_may_win():
     winners = set()
     for seed in range(40):
@@ -111,6 +118,7 @@ def test_names_may_hold_anything():
 
 
 def test_tolerance_is_exact_and_inclusive():
+    assert agree({"a": [1.0], "b": [1.5]}, tolerance=np.float32(0.5)).theta.shape == (1,)
     assert agree({"a": [1.0], "b": [1.5]}, tolerance=0.5).theta.shape == (1,)
     assert agree({"a": [np.inf], "b": [np.inf]}, tolerance=0).theta.item() == np.inf
     big = np.array([2**63], dtype=np.uint64)
@@ -132,6 +140,37 @@ def test_tolerance_is_exact_and_inclusive():
         ({"": [1.0]}, {}, r"agents have names, got ''; pass \{agent name: vector\}"),
         ({1: [1.0]}, {}, r"agents have names, got 1; pass \{agent name: vector\}"),
         ({str(k): [1.0] for k in range(64)}, {}, "agree takes at most 63 proposals, got 64; agree in groups"),
+        ([[1.0], [2.0]], {}, r"are a mapping of agent name to vector, got list; pass \{agent name: vector\}"),
+        (np.ones((2, 3)), {}, r"are a mapping of agent name to vector, got ndarray; pass \{agent name: vector\}"),
+        (None, {}, "are a mapping of agent name to vector, got NoneType"),
+        ({}, {}, r"agree needs at least one proposal, got none; pass \{agent name: vector\}"),
+        (
+            {"a": [[1.0, 2.0], [3.0]]},
+            {},
+            r"is an array of numbers, got list from 'a' that is none \(.*\); pass a list of equally long lists",
+        ),
+        (
+            {"a": np.ma.masked_array([1.0, 2.0], mask=[False, True])},
+            {},
+            r"proposals have no mask, got a masked array from 'a'; pass proposal\.filled\(x\), or what is not masked",
+        ),
+        ({"a": np.ma.masked}, {}, "proposals have no mask, got a masked array from 'a'"),
+        ({"a": np.array([1.0, "x"], dtype=object)}, {}, "must be numbers, got dtype object from 'a'; pass float64"),
+        ({"a": None}, {}, "must be numbers, got dtype object from 'a'; pass float64 vectors"),
+        ({"a": "1.0"}, {}, "must be numbers, got dtype <U3 from 'a'; pass float64 vectors"),
+        ({"a": [True]}, {}, "must be numbers, got dtype bool from 'a'; pass float64 vectors"),
+        ({"a": [1j]}, {}, "must be numbers, got dtype complex128 from 'a'; pass float64 vectors"),
+        ({"a": {"b": 1.0}}, {}, "must be numbers, got dtype object from 'a'; pass float64 vectors"),
+        ({"a": Broken()}, {}, r"got Broken from 'a' that is none \(no numbers here\)"),
+        (
+            {"a": [1.0, 2.0], "b": [1.0]},
+            {},
+            r"must agree in shape and dtype, got \(2,\) float64 from 'a' and \(1,\) float64 from 'b'; pass vectors of",
+        ),
+        ({"a": [1.0], "b": [1]}, {}, "must agree in shape and dtype, got .* float64 from 'a' and .* int64 from 'b'"),
+        ({"a": [1.0]}, {"tolerance": "small"}, "tolerance must be at least 0, got 'small'; None means no limit"),
+        ({"a": [1.0]}, {"seed": 1.5}, r"seed must be an int, got 1\.5; try seed=1"),
+        ({"a": [1.0]}, {"crashes": 0.5}, r"crashes must be an int, got 0\.5; try crashes=1"),
         ({"a": [1.0]}, {"tolerance": -1}, "tolerance must be at least 0, got -1; None means no limit"),
         ({"a": [1.0]}, {"tolerance": float("nan")}, "tolerance must be at least 0, got nan; None means no limit"),
         ({"a": [1.0]}, {"crashes": -1}, "crashes must be at least 0, got -1; leave it out for none"),

@@ -21,8 +21,17 @@ struct Ballot {
     explicit operator bool() const noexcept { return number != 0; }
 };
 
-// A number above it is refused as hostile: elections never get there.
+// Elections never get there: a number from it on is refused as hostile.
 inline constexpr std::uint64_t kMaxBallotNumber = std::uint64_t{1} << 56;
+// No correct node is so many elections ahead of another: one a millisecond take 35 years.
+inline constexpr std::uint64_t kMaxBallotLead = std::uint64_t{1} << 40;
+
+inline constexpr Index kMaxIndex = Index{1} << 56;  // of a slot, likewise
+
+// Whether a correct node can have come to a ballot of this number, as seen by one that has heard of `heard`.
+constexpr bool is_credible(std::uint64_t number, std::uint64_t heard) noexcept {
+    return number < kMaxBallotNumber && number <= heard + kMaxBallotLead;
+}
 
 inline std::string to_string(const Ballot& ballot) {
     return std::to_string(ballot.number) + "." + std::to_string(ballot.node);
@@ -37,6 +46,9 @@ struct Quorums {
 
 // Majorities put in; throws base::ConfigError unless the two intersect.
 inline Quorums checked(Quorums quorums, std::size_t nodes) {
+    if (nodes == 0 || nodes > kMaxNodes)
+        throw base::ConfigError("a cluster has 1 to " + std::to_string(kMaxNodes) + " nodes, got " +
+                                std::to_string(nodes) + "; 3 or 5 is usual");
     if (quorums.prepare == 0) quorums.prepare = quorum_size(nodes);
     if (quorums.accept == 0) quorums.accept = quorum_size(nodes);
     const std::string given = std::to_string(quorums.prepare) + " and " + std::to_string(quorums.accept) + " of " +

@@ -13,7 +13,7 @@ namespace {
 //   accept:         u64 index, u64 commit, u32 count, entries; their slots are implied by their places, their ballot is
 //                   the message's
 //   accepted:       u64 index, u64 last, u64 commit
-//   snapshot:       u64 index, i64 time_ns, u32 nodes, u32 each, u32 size, bytes
+//   snapshot:       u64 index, i64 time_ns, its ballot, u32 nodes, u32 each, u32 size, bytes
 // entry: i64 time_ns, u32 kind, u32 size, and of a command u64 client, u64 sequence, u64 acknowledged and its bytes.
 constexpr std::size_t kHeaderBytes = 28;
 constexpr std::size_t kBallotBytes = 12;
@@ -85,7 +85,9 @@ const char* get_entries(Reader& reader, Message& message) {
 
 const char* get_snapshot(Reader& reader, Snapshot& snapshot) {
     std::uint32_t nodes = 0, size = 0;
-    if (!reader.get(snapshot.index) || !reader.get(snapshot.time_ns) || !reader.get(nodes)) return "snapshot cut short";
+    if (!reader.get(snapshot.index) || !reader.get(snapshot.time_ns) || !get(reader, snapshot.ballot) ||
+        !reader.get(nodes))
+        return "snapshot cut short";
     if (nodes > kMaxNodes) return "too many nodes";
     snapshot.nodes.resize(nodes);
     for (NodeId& node : snapshot.nodes)
@@ -139,7 +141,7 @@ std::size_t encoded_size(const Message& message) noexcept {
         case MessageType::accepted:
             return kHeaderBytes + 24;
         case MessageType::snapshot:
-            return kHeaderBytes + 24 + 4 * message.snapshot.nodes.size() + message.snapshot.state.size();
+            return kHeaderBytes + kBallotBytes + 24 + 4 * message.snapshot.nodes.size() + message.snapshot.state.size();
     }
     return 0;
 }
@@ -190,6 +192,7 @@ void encode(const Message& message, std::vector<std::byte>& out) {
         case MessageType::snapshot:
             writer.put(message.snapshot.index);
             writer.put(message.snapshot.time_ns);
+            put(writer, message.snapshot.ballot);
             writer.put(static_cast<std::uint32_t>(message.snapshot.nodes.size()));
             for (const NodeId node : message.snapshot.nodes) writer.put(node);
             writer.put(static_cast<std::uint32_t>(message.snapshot.state.size()));

@@ -20,7 +20,7 @@ void PaxosNode::follow(NodeId leader) {
 }
 
 void PaxosNode::try_to_lead() {
-    if (heard_ >= kMaxBallotNumber) poison("the ballot counter is used up");
+    if (heard_ + 1 >= kMaxBallotNumber) poison("the ballot counter is used up");
     ++failures_;
     leader_ = kNoNode;
     if (!config_.ask_first || config_.quorums.prepare == 1) {
@@ -45,7 +45,7 @@ bool PaxosNode::bound_to_another(NodeId asker) const noexcept {
 void PaxosNode::handle_ask(const Message& message) {
     if (snapshot_.index > message.index) {
         Progress peer{.id = message.from};
-        send_snapshot(peer, hard_.promised ? hard_.promised : message.ballot);
+        send_snapshot(peer);
         return;
     }
     Message& answer = send(MessageType::answer, message.from, message.ballot);
@@ -101,7 +101,7 @@ void PaxosNode::handle_prepare(const Message& message) {
     if (snapshot_.index > message.index) {
         // what was chosen there is no longer in the log: the proposer must have it before it may fill anything
         Progress peer{.id = message.from};
-        send_snapshot(peer, message.ballot);
+        send_snapshot(peer);
         return;
     }
     if (message.ballot > hard_.promised || role_ != Role::follower) {

@@ -27,7 +27,8 @@ struct Message {
                         // missing; refuse: there is a leader; snapshot: the sender leads
     NodeId from = kNoNode;
     NodeId to = kNoNode;
-    Ballot ballot;               // the one it belongs to; ask: the one that would be next; refuse: the one refused
+    Ballot ballot;               // the one it belongs to; ask: the one that would be next; refuse: the one refused;
+                                 // snapshot: the sender's own if it leads, else its promise
     Ballot other;                // answer, refuse: the highest promise given
     Index index = 0;             // ask, prepare, promise, accept, accepted: the slot before the first it is about
     Index last = 0;              // promise, accepted: the last slot it is about

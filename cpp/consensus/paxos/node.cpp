@@ -31,17 +31,19 @@ PaxosNode::PaxosNode(PaxosConfig config, PersistentState stored)
       commit_(snapshot_.index),
       applied_(snapshot_.index),
       time_ns_(snapshot_.time_ns) {
+    if (snapshot_.index != 0 && !snapshot_.ballot)
+        throw base::ConfigError("a snapshot says in which ballots it was chosen, got none of the one at slot " +
+                                std::to_string(snapshot_.index) + "; restore the store from a healthy copy");
     if (snapshot_.index != 0 && snapshot_.nodes != config_.nodes)
         throw base::ConfigError("a node restarts among the nodes it stored, got " +
                                 std::to_string(config_.nodes.size()) + " nodes and a snapshot of " +
                                 std::to_string(snapshot_.nodes.size()) + " that are not the same; give it those");
-    for (const Entry& entry : stored.entries)
-        if (entry.ballot > hard_.promised) {
-            // The power went after duty 2 and before duty 3. To accept in a ballot is to promise it; nobody was told of
-            // either yet. (Another node's copy of the store would not do: it forgets what this one promised.)
-            heard_ = std::max(heard_, entry.ballot.number);
-            set_promised(entry.ballot);
-        }
+    // Where the power went before duty 3: to accept in a ballot is to promise it, and so is to install what was chosen
+    // in it; nobody was told yet. (Another node's copy of the store would not do: it forgets what this one promised.)
+    Ballot known = snapshot_.ballot;
+    for (const Entry& entry : stored.entries) known = std::max(known, entry.ballot);
+    if (known > hard_.promised) set_promised(known);
+    heard_ = hard_.promised.number;
     for (Index index = commit_ + 1; index <= hard_.commit; ++index)
         if (!log_.holds(index))
             throw base::ConfigError("every slot up to the stored commit index " + std::to_string(hard_.commit) +
@@ -103,15 +105,26 @@ bool PaxosNode::entries_acceptable(const Message& message) const noexcept {
     return message.type == MessageType::accept || before <= message.last;
 }
 
+bool PaxosNode::tells_what_is_chosen(const Message& promise) const noexcept {
+    // an acceptor holds all slots up to its commit index: a promise has them without a hole, and not fewer unless more
+    // of it follows
+    if (!promise.flag && promise.commit > promise.last) return false;
+    const Index chosen = std::min(promise.commit, promise.last);
+    if (chosen <= promise.index) return true;
+    const Index count = chosen - promise.index;
+    // its entries ascend from promise.index on
+    return promise.entries.size() >= count && promise.entries[static_cast<std::size_t>(count - 1)].index == chosen;
+}
+
 bool PaxosNode::acceptable(const Message& message) const noexcept {
     const auto is_node = [this](NodeId id) {
         return std::find(config_.nodes.begin(), config_.nodes.end(), id) != config_.nodes.end();
     };
     if (message.to != config_.id || message.from == config_.id || !is_node(message.from)) return false;
-    if (!message.ballot || message.ballot.number > kMaxBallotNumber || message.other.number > kMaxBallotNumber)
-        return false;
-    if (std::max({message.index, message.last, message.commit, message.snapshot.index}) > kMaxBallotNumber)
-        return false;
+    const std::uint64_t number =
+        std::max({message.ballot.number, message.other.number, message.snapshot.ballot.number});
+    if (!message.ballot || !is_credible(number, heard_)) return false;
+    if (std::max({message.index, message.last, message.commit, message.snapshot.index}) > kMaxIndex) return false;
     switch (message.type) {
         case MessageType::ask:
         case MessageType::prepare:
@@ -122,11 +135,13 @@ bool PaxosNode::acceptable(const Message& message) const noexcept {
         case MessageType::refuse:
             return message.ballot.node == config_.id;
         case MessageType::promise:
+            return message.ballot.node == config_.id && message.last >= message.index && entries_acceptable(message) &&
+                   tells_what_is_chosen(message);
         case MessageType::accepted:
-            return message.ballot.node == config_.id && message.last >= message.index && entries_acceptable(message);
+            return message.ballot.node == config_.id && message.last >= message.index;
         case MessageType::snapshot:
             return (!message.flag || message.ballot.node == message.from) && message.snapshot.index != 0 &&
-                   message.snapshot.nodes == config_.nodes;
+                   message.snapshot.ballot && message.snapshot.nodes == config_.nodes;
     }
     return false;
 }
@@ -137,7 +152,7 @@ void PaxosNode::step(const Message& message) {
         ++counters_.dropped;
         return;
     }
-    heard_ = std::max(heard_, message.other.number);
+    heard_ = std::max({heard_, message.other.number, message.snapshot.ballot.number});
     // an asked-about ballot is no ballot yet
     if (message.type != MessageType::ask) heard_ = std::max(heard_, message.ballot.number);
     switch (message.type) {
@@ -229,7 +244,7 @@ void PaxosNode::compact(Index index, Payload state) {
                                 std::to_string(index) + " with " + std::to_string(applied_) +
                                 " applied and the snapshot at " + std::to_string(snapshot_.index) +
                                 "; snapshot what was applied");
-    snapshot_ = {index, log_.at(index).time_ns, config_.nodes, std::move(state)};
+    snapshot_ = {index, log_.at(index).time_ns, config_.nodes, std::move(state), hard_.promised};
     log_.compact(index);
     if (dirty_first_ != 0 && dirty_first_ <= index) dirty_first_ = dirty_last_ > index ? index + 1 : 0;
 }

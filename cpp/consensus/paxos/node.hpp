@@ -119,7 +119,7 @@ class PaxosNode {
     void handle_snapshot(const Message& message);
     void accept(const Entry& entry, const Ballot& ballot);
     void send_accept(Progress& peer, bool with_entries);
-    void send_snapshot(const Progress& to, const Ballot& ballot);
+    void send_snapshot(const Progress& to);
     void send_where_needed(Progress& peer);
     void broadcast();
     void heartbeat();
@@ -131,6 +131,7 @@ class PaxosNode {
 
     bool acceptable(const Message& message) const noexcept;
     bool entries_acceptable(const Message& message) const noexcept;
+    bool tells_what_is_chosen(const Message& promise) const noexcept;
     void set_promised(const Ballot& ballot);
     std::size_t place(NodeId id) const noexcept;  // in config_.nodes
     Progress* find(NodeId id) noexcept;

@@ -16,7 +16,7 @@ void PaxosNode::send_where_needed(Progress& peer) {
     if (peer.next <= snapshot_.index) {
         peer.snapshot_index = snapshot_.index;
         peer.snapshot_ticks = 0;
-        send_snapshot(peer, ballot_);
+        send_snapshot(peer);
         return;
     }
     while (peer.next <= log_.last_index() && peer.next <= peer.commit + config_.max_inflight_entries)
@@ -43,8 +43,8 @@ void PaxosNode::send_accept(Progress& peer, bool with_entries) {
     peer.next += message.entries.size();
 }
 
-void PaxosNode::send_snapshot(const Progress& to, const Ballot& ballot) {
-    Message& message = send(MessageType::snapshot, to.id, ballot);
+void PaxosNode::send_snapshot(const Progress& to) {
+    Message& message = send(MessageType::snapshot, to.id, hard_.promised);
     message.flag = role_ == Role::leader;
     message.snapshot = snapshot_;
 }
@@ -201,12 +201,15 @@ void PaxosNode::set_commit(Index index) {
 void PaxosNode::handle_snapshot(const Message& message) {
     // a leader learns what is chosen from those that accept
     if (role_ == Role::leader) return;
+    const Snapshot& snapshot = message.snapshot;
     if (message.flag && message.ballot >= hard_.promised) {
         if (role_ != Role::follower || leader_ != message.from) follow(message.from);
         election_elapsed_ = contact_elapsed_ = 0;
     }
-    const Snapshot& snapshot = message.snapshot;
     if (snapshot.index > commit_) {
+        // Some of it may be chosen in a ballot that this node has not heard of. A leader of a lower one takes its word
+        // for what is chosen, and may have proposed something else: it must not have its word any more.
+        if (snapshot.ballot > hard_.promised) set_promised(snapshot.ballot);
         // What was accepted after it must not be forgotten: it stays. Whoever sent it, it is chosen.
         log_.compact(snapshot.index);
         if (dirty_first_ != 0 && dirty_first_ <= snapshot.index)

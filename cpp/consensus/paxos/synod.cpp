@@ -21,10 +21,10 @@ bool Acceptor::accept(const Ballot& ballot, const Payload& value) {
 }
 
 Proposer::Proposer(NodeId id, std::size_t nodes, Quorums quorums, Ballot tried)
-    : id_(id), quorums_(checked(quorums, nodes)), tried_(tried), heard_(tried.number) {}
+    : id_(id), nodes_(nodes), quorums_(checked(quorums, nodes)), tried_(tried), heard_(tried.number) {}
 
 const Ballot& Proposer::begin(Payload wish) {
-    if (heard_ >= kMaxBallotNumber) throw base::InvariantError("the ballot counter is used up");
+    if (heard_ + 1 >= kMaxBallotNumber) throw base::InvariantError("the ballot counter is used up");
     ballot_ = tried_ = {std::max(heard_, tried_.number) + 1, id_};
     heard_ = tried_.number;
     phase_ = Phase::preparing;
@@ -36,7 +36,7 @@ const Ballot& Proposer::begin(Payload wish) {
 
 bool Proposer::promised(NodeId from, const Ballot& ballot, const Ballot& accepted, const Payload& value) {
     // an answer to an earlier ballot says nothing about this one
-    if (phase_ != Phase::preparing || ballot != ballot_) return false;
+    if (phase_ != Phase::preparing || ballot != ballot_ || !is_node(from)) return false;
     voters_ |= std::uint64_t{1} << from;
     // PMS §2.2, phase 2a: "the value of the highest-numbered proposal among the responses"; neither the commonest nor
     // the own wish may stand in for it, for it may be chosen already
@@ -51,7 +51,7 @@ bool Proposer::promised(NodeId from, const Ballot& ballot, const Ballot& accepte
 }
 
 bool Proposer::accepted(NodeId from, const Ballot& ballot) {
-    if (phase_ != Phase::accepting || ballot != ballot_) return false;
+    if (phase_ != Phase::accepting || ballot != ballot_ || !is_node(from)) return false;
     voters_ |= std::uint64_t{1} << from;
     if (static_cast<std::size_t>(std::popcount(voters_)) < quorums_.accept) return false;
     phase_ = Phase::idle;
@@ -68,7 +68,8 @@ void Proposer::heard(const Ballot& ballot) noexcept {
 }
 
 bool Learner::accepted(NodeId from, const Ballot& ballot) noexcept {
-    votes_[from] = std::max(votes_[from], ballot);
+    if (from == kNoNode || from > votes_.size() || !ballot) return false;
+    votes_[from - 1] = std::max(votes_[from - 1], ballot);
     return static_cast<std::size_t>(std::count(votes_.begin(), votes_.end(), ballot)) >= quorums_.accept;
 }
 

@@ -2,9 +2,9 @@
 // roles as pure state machines. One value is chosen for all, once, whatever is lost and whoever crashes.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "consensus/paxos/ballot.hpp"
 
@@ -37,7 +37,8 @@ class Acceptor {
     AcceptorState state_;
 };
 
-// Leads ballots, one at a time. What it tried must be on disk before any prepare leaves: a ballot is never used twice.
+// Leads ballots, one at a time; nodes are numbered 1 to n, and answers from anybody else mean nothing. What it tried
+// must be on disk before any prepare leaves: a ballot is never used twice.
 class Proposer {
   public:
     enum class Phase : std::uint8_t { idle, preparing, accepting };
@@ -56,6 +57,7 @@ class Proposer {
     void refused(const Ballot& ballot, const Ballot& higher);
     // A ballot that was heard of; the next one will be above it.
     void heard(const Ballot& ballot) noexcept;
+    std::uint64_t heard() const noexcept { return heard_; }  // the highest number, its own included
     void stop() noexcept { phase_ = Phase::idle; }
 
     Phase phase() const noexcept { return phase_; }
@@ -65,7 +67,10 @@ class Proposer {
     bool adopted() const noexcept { return static_cast<bool>(highest_); }  // value() is another ballot's, not the wish
 
   private:
+    bool is_node(NodeId node) const noexcept { return node != kNoNode && node <= nodes_; }
+
     NodeId id_;
+    std::size_t nodes_;
     Quorums quorums_;
     Phase phase_ = Phase::idle;
     Ballot tried_;
@@ -79,13 +84,14 @@ class Proposer {
 // Learns that a value is chosen from the acceptances themselves: an accept quorum for one ballot (PMS §2.3).
 class Learner {
   public:
-    Learner(std::size_t nodes, Quorums quorums) : quorums_(checked(quorums, nodes)) {}
-    // True from the moment on when this ballot is known to be chosen. One acceptance a node is kept, its highest.
+    Learner(std::size_t nodes, Quorums quorums) : quorums_(checked(quorums, nodes)), votes_(nodes) {}
+    // True from the moment on when this ballot is known to be chosen. One acceptance a node is kept, its highest; one
+    // of somebody who is no node is nothing.
     bool accepted(NodeId from, const Ballot& ballot) noexcept;
 
   private:
     Quorums quorums_;
-    std::array<Ballot, kMaxNodes + 1> votes_{};
+    std::vector<Ballot> votes_;  // of node 1 .. n
 };
 
 }  // namespace fastmas::consensus::paxos

@@ -30,6 +30,19 @@ SynodNode::SynodNode(SynodConfig config, SynodState stored)
     draw_timer();
 }
 
+void SynodNode::enter() {
+    if (!poisoned_.empty()) throw base::InvariantError(poisoned_);
+    if (ready_out_)
+        throw base::ConfigError(
+            "node " + std::to_string(config_.id) +
+            " waits for advance(): do what ready() asked for, then call advance() before anything else");
+}
+
+void SynodNode::poison(const std::string& text) {
+    poisoned_ = "node " + std::to_string(config_.id) + " broke an invariant and stopped: " + text;
+    throw base::InvariantError(poisoned_);
+}
+
 void SynodNode::draw_timer() {
     const std::uint64_t span = std::uint64_t{config_.retry_ticks} << std::min(failures_, 4U);
     timeout_ = static_cast<std::uint32_t>(span + random_.below(span));
@@ -37,11 +50,13 @@ void SynodNode::draw_timer() {
 }
 
 void SynodNode::propose(Payload wish, bool at_once) {
+    enter();
     wish_ = std::move(wish);
     if (at_once && !is_decided()) begin_ballot();
 }
 
 void SynodNode::tick() {
+    enter();
     if (is_decided() || !wish_) return;
     if (++elapsed_ < timeout_) return;
     if (proposer_.phase() != Proposer::Phase::idle) ++failures_;
@@ -49,6 +64,7 @@ void SynodNode::tick() {
 }
 
 void SynodNode::begin_ballot() {
+    if (proposer_.heard() + 1 >= kMaxBallotNumber) poison("the ballot counter is used up");
     ++ballots_;
     const Ballot ballot = proposer_.begin(*wish_);
     draw_timer();
@@ -65,9 +81,10 @@ void SynodNode::store() {
 }
 
 void SynodNode::step(const SynodMessage& message) {
+    enter();
     if (message.to != config_.id || message.from == config_.id || message.from == kNoNode ||
-        message.from > config_.nodes || !message.ballot || message.ballot.number > kMaxBallotNumber ||
-        message.ballot.node > config_.nodes || message.other.number > kMaxBallotNumber) {
+        message.from > config_.nodes || !message.ballot || message.ballot.node > config_.nodes ||
+        !is_credible(std::max(message.ballot.number, message.other.number), proposer_.heard())) {
         ++dropped_;
         return;
     }
@@ -141,8 +158,7 @@ void SynodNode::on_accepted(NodeId from, const Ballot& ballot) {
 void SynodNode::decide(const Ballot& ballot, const Payload& value) {
     if (is_decided()) {
         if (!(decision_ == value))
-            throw base::InvariantError("node " + std::to_string(config_.id) + " learnt two decisions, in ballots " +
-                                       to_string(decided_ballot_) + " and " + to_string(ballot));
+            poison("it learnt two decisions, in ballots " + to_string(decided_ballot_) + " and " + to_string(ballot));
         return;
     }
     decided_ballot_ = ballot;
@@ -151,6 +167,7 @@ void SynodNode::decide(const Ballot& ballot, const Payload& value) {
 }
 
 const SynodReady& SynodNode::ready() {
+    enter();
     ready_.state = state_changed_ ? &state_ : nullptr;
     ready_.messages = outbox_;
     ready_out_ = true;
@@ -158,6 +175,7 @@ const SynodReady& SynodNode::ready() {
 }
 
 void SynodNode::advance() {
+    if (!poisoned_.empty()) throw base::InvariantError(poisoned_);
     if (!ready_out_)
         throw base::ConfigError("node " + std::to_string(config_.id) +
                                 " has no ready() to advance past; call ready() first");

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "base/prng.hpp"
@@ -36,7 +37,7 @@ struct SynodReady {
 };
 
 // Not thread-safe. Deterministic. Wrong messages are dropped and counted; two different decisions would be a broken
-// invariant and throw base::InvariantError.
+// invariant: they poison the node, which throws base::InvariantError from then on.
 class SynodNode {
   public:
     explicit SynodNode(SynodConfig config, SynodState stored = {});
@@ -58,8 +59,11 @@ class SynodNode {
     const Payload& decision() const noexcept { return decision_; }
     std::uint64_t ballots() const noexcept { return ballots_; }  // it began
     std::uint64_t dropped() const noexcept { return dropped_; }
+    const std::string& poisoned() const noexcept { return poisoned_; }  // empty while the node is well
 
   private:
+    void enter();  // every public call that changes something begins here
+    [[noreturn]] void poison(const std::string& text);
     void begin_ballot();
     void on_promised(NodeId from, const Ballot& ballot, const Ballot& accepted, const Payload& value);
     void on_accepted(NodeId from, const Ballot& ballot);
@@ -87,6 +91,7 @@ class SynodNode {
     bool own_vote_ = false;  // its own acceptor's answer, which counts once it is durable
     bool ready_out_ = false;
     SynodReady ready_;
+    std::string poisoned_;
 };
 
 }  // namespace fastmas::consensus::paxos

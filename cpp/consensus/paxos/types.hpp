@@ -48,6 +48,7 @@ struct Snapshot {
     std::int64_t time_ns = 0;   // the log's time there: it keeps growing after it
     std::vector<NodeId> nodes;  // membership as of index
     Payload state;
+    Ballot ballot;  // what it stands for was chosen in ballots up to this one: whoever installs it promises that much
 
     friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };

@@ -162,6 +162,9 @@ void InvariantChecker::after_step(const PaxosNode& node, const std::vector<const
             fail(node, "what is committed was accepted by an accept quorum of disks in one ballot", at(index));
         if (node.log().holds(index) && value_of(node.log().at(index)) != slots_[index - 1].value)
             fail(node, kAgreement, at(index));
+        // else a leader of a lower ballot could take the word of this node for its own proposal
+        if (slots_[index - 1].chosen > node.promised())
+            fail(node, "whoever knows what is chosen has promised the ballot it was chosen in", at(index));
     }
     const bool leads = node.role() == Role::leader;
     if (leads) {

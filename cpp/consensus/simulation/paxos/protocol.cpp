@@ -33,7 +33,7 @@ bool PaxosProtocol::replaces(const Disk& disk, const Ready& ready) noexcept {
 
 Snapshot PaxosProtocol::snapshot(const Node& node, Payload state) {
     const Entry& last = node.log().at(node.applied_index());
-    return {last.index, last.time_ns, node.config().nodes, std::move(state)};
+    return {last.index, last.time_ns, node.config().nodes, std::move(state), node.promised()};
 }
 
 TraceEvent PaxosProtocol::trace(const Message& message, std::int64_t now_ns) noexcept {
