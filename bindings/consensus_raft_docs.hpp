@@ -17,7 +17,9 @@ kind : {'noop', 'command', 'membership'}
 command : bytes
     What was proposed; of a membership entry the encoded configuration.
 client, sequence, acknowledged : int
-    The request that it carries out, so that a retried one takes effect once; client 0 is none.)";
+    The request that it carries out, so that a retried one takes effect once; client 0 is none.
+expires_ns : int, optional
+    The log's time after which it has no effect any more.)";
 
 inline constexpr const char* kMembership = R"(Who takes part: voters, learners and witnesses.
 
@@ -163,6 +165,9 @@ now_ns : int
 client, sequence, acknowledged : int
     The request, so that a retried one takes effect once: `sequence` grows by one from 1, and the replies up to
     `acknowledged` may be forgotten. Client 0: every copy takes effect.
+expires_ns : int, optional
+    By the log's time: a request that has not taken effect by then never will, and what is kept to tell its retries
+    apart is forgotten then. None: kept for good.
 
 Returns
 -------

@@ -42,8 +42,10 @@ void tick(RaftNode& node, std::optional<std::int64_t> now_ns) {
 }
 
 std::tuple<std::string, Term, Index> propose(RaftNode& node, const py::bytes& command, std::int64_t now_ns,
-                                             std::uint64_t client, std::uint64_t sequence, std::uint64_t acknowledged) {
-    return as_tuple(node.propose(Payload(std::string_view(command)), {client, sequence, acknowledged}, now_ns));
+                                             std::uint64_t client, std::uint64_t sequence, std::uint64_t acknowledged,
+                                             std::optional<std::int64_t> expires_ns) {
+    const Session session{client, sequence, acknowledged, expires_ns.value_or(INT64_MAX)};
+    return as_tuple(node.propose(Payload(std::string_view(command)), session, now_ns));
 }
 
 std::unique_ptr<RaftNode> make_node(NodeId id, std::vector<NodeId> voters, std::vector<NodeId> learners,
@@ -97,7 +99,7 @@ void register_raft_node(py::module_& area) {
         .def("tick", &tick, py::arg("now_ns") = py::none(), docs::kTick)
         .def("step", &step_bytes, py::arg("message"), docs::kStep)
         .def("propose", &propose, py::arg("command"), py::arg("now_ns") = 0, py::arg("client") = 0,
-             py::arg("sequence") = 0, py::arg("acknowledged") = 0, docs::kPropose)
+             py::arg("sequence") = 0, py::arg("acknowledged") = 0, py::arg("expires_ns") = py::none(), docs::kPropose)
         .def(
             "change_membership",
             [](RaftNode& n, const Membership& target, std::int64_t now_ns) {

@@ -7,6 +7,7 @@
 
 #include "base/errors.hpp"
 #include "consensus/raft/codec.hpp"
+#include "consensus/session.hpp"
 #include "consensus_objects.hpp"
 #include "consensus_raft_docs.hpp"
 
@@ -25,9 +26,10 @@ EntryKind kind_named(const std::string& name) {
 }
 
 Entry make_log_entry(Term term, Index index, std::int64_t time_ns, const std::string& kind, const py::bytes& command,
-                     std::uint64_t client, std::uint64_t sequence, std::uint64_t acknowledged) {
-    return {
-        term, index, time_ns, {client, sequence, acknowledged}, kind_named(kind), Payload(std::string_view(command))};
+                     std::uint64_t client, std::uint64_t sequence, std::uint64_t acknowledged,
+                     std::optional<std::int64_t> expires_ns) {
+    const Session session{client, sequence, acknowledged, expires_ns.value_or(INT64_MAX)};
+    return {term, index, time_ns, session, kind_named(kind), Payload(std::string_view(command))};
 }
 
 Membership make_membership(std::vector<NodeId> voters, std::vector<NodeId> learners, std::vector<NodeId> witnesses,
@@ -95,7 +97,7 @@ void register_raft_types(py::module_& area) {
     py::class_<Entry>(area, "LogEntry", docs::kLogEntry)
         .def(py::init(&make_log_entry), py::arg("term"), py::arg("index"), py::arg("time_ns"),
              py::arg("kind") = "command", py::arg("command") = py::bytes(), py::arg("client") = 0,
-             py::arg("sequence") = 0, py::arg("acknowledged") = 0)
+             py::arg("sequence") = 0, py::arg("acknowledged") = 0, py::arg("expires_ns") = py::none())
         .def_readonly("term", &Entry::term)
         .def_readonly("index", &Entry::index)
         .def_readonly("time_ns", &Entry::time_ns)
@@ -105,6 +107,9 @@ void register_raft_types(py::module_& area) {
         .def_property_readonly("client", [](const Entry& e) { return e.session.client; })
         .def_property_readonly("sequence", [](const Entry& e) { return e.session.sequence; })
         .def_property_readonly("acknowledged", [](const Entry& e) { return e.session.acknowledged; })
+        .def_property_readonly(
+            "expires_ns",
+            [](const Entry& e) { return expires(e.session) ? std::optional(e.session.expires_ns) : std::nullopt; })
         .def(
             "__eq__", [](const Entry& a, const Entry& b) { return a == b; }, py::is_operator())
         .def("__hash__", [](const Entry& e) { return e.index * 1'000'003 + e.term; })

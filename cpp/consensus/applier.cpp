@@ -13,6 +13,12 @@ std::uint64_t mix(std::uint64_t x) noexcept {
     return x ^ (x >> 32);
 }
 
+Applied::Kind refusal(Admission admission) noexcept {
+    return admission == Admission::duplicate ? Applied::Kind::duplicate
+           : admission == Admission::expired ? Applied::Kind::expired
+                                             : Applied::Kind::crowded;
+}
+
 }  // namespace
 
 std::uint64_t hash_bytes(std::span<const std::byte> bytes, std::uint64_t seed) noexcept {
@@ -37,13 +43,16 @@ Applied Applier::apply(Index index, std::int64_t time_ns, const Session& session
                                    ", got " + std::to_string(index));
     log_index_ = index;
     if (kind != EntryKind::command) return {};
-    if (session.client != 0 && sessions_.seen(session))
-        return {.kind = Applied::Kind::duplicate, .index = 0, .fingerprint = 0, .result = {}};
+    if (session.client != 0) {
+        const Admission admission = sessions_.admit(session, time_ns);
+        if (admission != Admission::fresh)
+            return {.kind = refusal(admission), .index = 0, .fingerprint = 0, .result = {}};
+    }
     Applied applied{.kind = Applied::Kind::effect, .index = commands_ + 1, .fingerprint = 0, .result = {}};
     applied.result = machine_->apply({applied.index, time_ns, command.bytes()});
     if (applied.result.status == ResultStatus::broken) return applied;
     ++commands_;
-    if (session.client != 0) sessions_.record(session, index, applied.result);
+    if (session.client != 0) sessions_.record(session, applied.result);
     applied.fingerprint = hash_bytes(applied.result.reply.bytes(),
                                      machine_->digest() + static_cast<std::uint64_t>(applied.result.status));
     return applied;

@@ -32,7 +32,13 @@ class StateMachine {
 
 // What an entry did to a replica.
 struct Applied {
-    enum class Kind : std::uint8_t { nothing, effect, duplicate };
+    enum class Kind : std::uint8_t {
+        nothing,
+        effect,
+        duplicate,  // of a request that took effect before
+        expired,    // it came too late to take effect, or to be told from one that did
+        crowded,    // too many clients have requests that may be retried: it had no effect and may come again
+    };
     Kind kind = Kind::nothing;
     std::uint64_t index = 0;        // effect: the command's
     std::uint64_t fingerprint = 0;  // effect: hash of result and digest, equal on healthy replicas

@@ -6,9 +6,22 @@
 
 namespace fastmas::consensus {
 
-bool SessionTable::seen(const Session& session) const {
+void SessionTable::forget_expired(std::int64_t time_ns) {
+    if (time_ns <= soonest_ns_) return;
+    soonest_ns_ = INT64_MAX;
+    std::erase_if(clients_, [&](const auto& entry) {
+        if (entry.second.expires_ns < time_ns) return true;
+        soonest_ns_ = std::min(soonest_ns_, entry.second.expires_ns);
+        return false;
+    });
+}
+
+Admission SessionTable::admit(const Session& session, std::int64_t time_ns) {
+    forget_expired(time_ns);
     const auto found = clients_.find(session.client);
-    return found != clients_.end() && session.sequence <= found->second.last;
+    if (found != clients_.end() && session.sequence <= found->second.last) return Admission::duplicate;
+    if (session.expires_ns < time_ns) return Admission::expired;
+    return found == clients_.end() && clients_.size() >= kMaxClients ? Admission::crowded : Admission::fresh;
 }
 
 const Result* SessionTable::reply(const Session& session) const {
@@ -19,23 +32,17 @@ const Result* SessionTable::reply(const Session& session) const {
     return &client.replies[static_cast<std::size_t>(session.sequence - client.first)];
 }
 
-void SessionTable::record(const Session& session, Index index, const Result& result) {
-    auto found = clients_.find(session.client);
-    if (found == clients_.end()) {
-        if (clients_.size() == kMaxClients)
-            clients_.erase(std::min_element(clients_.begin(), clients_.end(), [](const auto& a, const auto& b) {
-                return a.second.last_index < b.second.last_index;
-            }));
-        found = clients_.emplace(session.client, Client{}).first;
-    }
-    Client& client = found->second;
+void SessionTable::record(const Session& session, const Result& result) {
+    Client& client = clients_[session.client];
+    // of the client: an earlier request that expires later can still come again
+    client.expires_ns = std::max(client.expires_ns, session.expires_ns);
+    soonest_ns_ = std::min(soonest_ns_, client.expires_ns);
     if (session.sequence != client.last + 1) {
         // the client gave up on the ones between: they can no longer take effect, so nobody will ask for their replies
         client.replies.clear();
         client.first = session.sequence;
     }
     client.last = session.sequence;
-    client.last_index = index;
     client.replies.push_back(result);
     while (!client.replies.empty() && (client.first <= session.acknowledged || client.replies.size() > kMaxReplies)) {
         client.replies.pop_front();
@@ -49,7 +56,7 @@ void SessionTable::encode(std::vector<std::byte>& out) const {
     for (const auto& [id, client] : clients_) {
         writer.put(id);
         writer.put(client.last);
-        writer.put(client.last_index);
+        writer.put(client.expires_ns);
         writer.put(static_cast<std::uint32_t>(client.replies.size()));
         for (const Result& result : client.replies) {
             writer.put(static_cast<std::uint8_t>(result.status));
@@ -61,6 +68,7 @@ void SessionTable::encode(std::vector<std::byte>& out) const {
 
 bool SessionTable::decode(std::span<const std::byte>& bytes) {
     clients_.clear();
+    soonest_ns_ = INT64_MAX;
     Reader reader(bytes);
     std::uint32_t clients = 0;
     if (!reader.get(clients) || clients > kMaxClients) return false;
@@ -69,7 +77,7 @@ bool SessionTable::decode(std::span<const std::byte>& bytes) {
         std::uint64_t id = 0;
         Client client;
         std::uint32_t replies = 0;
-        if (!reader.get(id) || !reader.get(client.last) || !reader.get(client.last_index) || !reader.get(replies))
+        if (!reader.get(id) || !reader.get(client.last) || !reader.get(client.expires_ns) || !reader.get(replies))
             return false;
         if (id <= previous || replies > kMaxReplies || replies > client.last) return false;
         previous = id;
@@ -83,10 +91,24 @@ bool SessionTable::decode(std::span<const std::byte>& bytes) {
             result.status = static_cast<ResultStatus>(status);
             client.replies.push_back(std::move(result));
         }
+        soonest_ns_ = std::min(soonest_ns_, client.expires_ns);
         clients_.emplace(id, std::move(client));
     }
     bytes = reader.rest();
     return true;
+}
+
+void put(Writer& writer, const Session& session) {
+    writer.put(session.client);
+    writer.put(session.sequence);
+    writer.put(session.acknowledged);
+    if (expires(session)) writer.put(session.expires_ns);
+}
+
+bool get(Reader& reader, Session& session, bool expires) noexcept {
+    session.expires_ns = INT64_MAX;
+    return reader.get(session.client) && reader.get(session.sequence) && reader.get(session.acknowledged) &&
+           (!expires || (reader.get(session.expires_ns) && session.expires_ns != INT64_MAX));
 }
 
 }  // namespace fastmas::consensus

@@ -27,6 +27,9 @@ struct Session {
     std::uint64_t client = 0;        // 0 = no session: every copy takes effect
     std::uint64_t sequence = 0;      // 1-based, grows by one a request
     std::uint64_t acknowledged = 0;  // the client has the replies up to here; replicas may forget them
+    // By the log's time. A request that has not taken effect by then never will, so that what is kept of a client to
+    // tell its retries apart can be forgotten when its last request is over. INT64_MAX = never: kept for good.
+    std::int64_t expires_ns = INT64_MAX;
 
     friend bool operator==(const Session&, const Session&) = default;
 };

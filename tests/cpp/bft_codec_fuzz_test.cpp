@@ -27,7 +27,7 @@ bft::Command random_command(Prng& random) {
     std::vector<std::byte> bytes(sizes[random.below(6)]);
     fill(random, bytes);
     return {random.below(5) == 0 ? CommandKind::validator : CommandKind::command,
-            {random.below(4), random.below(9), random.below(5)},
+            {random.below(4), random.below(9), random.below(5), random.below(2) ? INT64_MAX : random.between(-9, 99)},
             random.between(-9, 9),
             Payload(bytes)};
 }
@@ -134,7 +134,8 @@ Message random_message(Prng& random) {
             snapshot->index = snapshot->chain.index = random.below(100);
             for (std::int64_t& priority : snapshot->chain.priorities) priority = random.between(-50, 50);
             for (std::uint64_t k = random.below(4); k > 0; --k)
-                snapshot->chain.clients.set(k, random.below(9), random.below(9));
+                snapshot->chain.clients.insert(
+                    k, {random.below(9), INT64_MAX - static_cast<std::int64_t>(random.below(9))});
             snapshot->state = payload("state");
             for (std::uint64_t k = random.below(3); k > 0; --k) snapshot->proof.push_back(random_checkpoint(random));
             message.snapshot = std::move(snapshot);

@@ -37,7 +37,8 @@ void fill(Entry& entry, Prng& random) {
     entry.time_ns = static_cast<std::int64_t>(random.next());
     entry.kind = static_cast<EntryKind>(random.below(2));
     if (entry.kind == EntryKind::noop) return;
-    entry.session = {random.next(), random.next(), random.next()};
+    entry.session = {random.next(), random.next(), random.next(),
+                     random.below(2) ? INT64_MAX : static_cast<std::int64_t>(random.next() >> 2)};
     entry.command = random_payload(random);
 }
 

@@ -61,7 +61,8 @@ Message random_message(Prng& random) {
                 entry.time_ns = static_cast<std::int64_t>(random.next());
                 entry.kind = static_cast<EntryKind>(random.below(3));
                 if (entry.kind == EntryKind::command) {
-                    entry.session = {random.next(), random.next(), random.next()};
+                    entry.session = {random.next(), random.next(), random.next(),
+                                     random.below(2) ? INT64_MAX : static_cast<std::int64_t>(random.next() >> 2)};
                     entry.command = random_payload(random);
                 } else if (entry.kind == EntryKind::membership) {
                     entry.command = encode(Membership({1, 2, static_cast<NodeId>(3 + random.below(9))}));
@@ -239,7 +240,7 @@ TEST(session_tables_decode_to_themselves_and_refuse_the_rest) {
         SessionTable table;
         for (std::uint64_t client = 1; client < 4; ++client)
             for (std::uint64_t sequence = 1; sequence < 1 + random.below(5); ++sequence)
-                table.record({client, sequence, random.below(2)}, sequence,
+                table.record({client, sequence, random.below(2), static_cast<std::int64_t>(random.below(9))},
                              {ResultStatus::applied, random_payload(random)});
         std::vector<std::byte> bytes;
         table.encode(bytes);

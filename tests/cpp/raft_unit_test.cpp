@@ -325,7 +325,6 @@ TEST(acknowledged_replies_are_forgotten_and_stay_seen) {
     Applier applier(std::make_unique<Counter>());
     for (Index index = 1; index <= 5; ++index) applier.apply(request(index, 7, index, index >= 4 ? 2 : 0));
     CHECK(applier.sessions().reply({7, 2, 0}) == nullptr);
-    CHECK(applier.sessions().seen({7, 2, 0}));
     CHECK_EQUAL(applier.sessions().reply({7, 3, 0})->reply.text(), "3");
 }
 
@@ -338,16 +337,6 @@ TEST(a_snapshot_carries_machine_sessions_and_count) {
     CHECK_EQUAL(second.sessions().reply({7, 5, 0})->reply.text(), "5");
     CHECK_EQUAL(second.apply(request(7, 7, 6)).index, 6U);
     CHECK_THROWS(second.restore(9, Payload("short")), InvariantError, "the snapshot at index 9 is damaged");
-}
-
-TEST(the_longest_idle_client_is_forgotten_first) {
-    SessionTable table;
-    for (std::uint64_t client = 1; client <= SessionTable::kMaxClients + 1; ++client) {
-        table.record({client, 1, 0}, client, {});
-        if (client == 2) table.record({1, 2, 0}, 3, {});
-    }
-    CHECK(!table.seen({2, 1, 0}));
-    CHECK(table.seen({1, 2, 0}));
 }
 
 TEST(the_majority_decides_and_whoever_differs_is_named) {

@@ -92,11 +92,11 @@ def test_a_node_drops_bytes_that_are_no_message(messages: list[bytes]) -> None:
 
 def test_three_nodes_agree_and_come_back_from_their_disks() -> None:
     machines = Machines()
-    status, term, index = machines.elect().propose(b"one", now_ns=5, client=9, sequence=1)
+    status, term, index = machines.elect().propose(b"one", now_ns=5, client=9, sequence=1, expires_ns=70)
     assert (status, index) == ("appended", 2)
     machines.pump()
     assert [machines.commands(n) for n in (1, 2, 3)] == [[b"one"]] * 3
-    assert machines.committed[1][-1] == LogEntry(term, 2, 5, "command", b"one", client=9, sequence=1)
+    assert machines.committed[1][-1] == LogEntry(term, 2, 5, client=9, sequence=1, expires_ns=70, command=b"one")
     for number in (1, 2, 3):
         machines.start(number)
     leader = machines.elect()

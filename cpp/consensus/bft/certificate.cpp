@@ -1,6 +1,7 @@
 #include "consensus/bft/certificate.hpp"
 
 #include "consensus/bytes.hpp"
+#include "consensus/session.hpp"
 
 namespace fastmas::consensus::bft {
 
@@ -57,10 +58,10 @@ Digest block_digest(const Block& block) {
     std::vector<std::byte> bytes;
     Writer writer(bytes);
     for (const Command& command : block.commands) {
-        writer.put(static_cast<std::uint8_t>(command.kind));
-        writer.put(command.session.client);
-        writer.put(command.session.sequence);
-        writer.put(command.session.acknowledged);
+        // as in a message: what tells a session that expires from one that does not is covered, too
+        writer.put(
+            static_cast<std::uint8_t>(static_cast<std::uint8_t>(command.kind) | (expires(command.session) ? 128 : 0)));
+        put(writer, command.session);
         writer.put(command.time_ns);
         writer.put(static_cast<std::uint32_t>(command.bytes.size()));
         writer.put(command.bytes.bytes());

@@ -41,11 +41,22 @@ std::uint64_t ClientMarks::last(std::uint64_t client) const noexcept {
     return found == marks_.end() ? 0 : found->second.sequence;
 }
 
-void ClientMarks::set(std::uint64_t client, std::uint64_t sequence, Index index) {
-    if (marks_.size() == kMaxClients && !marks_.contains(client))
-        marks_.erase(std::min_element(marks_.begin(), marks_.end(),
-                                      [](const auto& a, const auto& b) { return a.second.index < b.second.index; }));
-    marks_[client] = {sequence, index};
+void ClientMarks::set(const Session& session) {
+    Mark& mark = marks_[session.client];
+    mark.sequence = session.sequence;
+    mark.expires_ns = std::max(mark.expires_ns, session.expires_ns);
+    soonest_ns_ = std::min(soonest_ns_, mark.expires_ns);
+}
+
+void ClientMarks::advance_to(std::int64_t time_ns) {
+    time_ns_ = time_ns;
+    if (time_ns <= soonest_ns_) return;
+    soonest_ns_ = INT64_MAX;
+    std::erase_if(marks_, [&](const auto& entry) {
+        if (entry.second.expires_ns < time_ns) return true;
+        soonest_ns_ = std::min(soonest_ns_, entry.second.expires_ns);
+        return false;
+    });
 }
 
 ChainState ChainState::genesis(const Digest& digest, ValidatorSet first) {
@@ -78,6 +89,7 @@ const char* ChainState::check(const Block& block, const ChainLimits& limits, con
     bool changes = false;
     // of the few clients that are in the block: the last sequence, that of the block included
     std::vector<std::pair<std::uint64_t, std::uint64_t>> seen;
+    std::size_t new_clients = 0;
     for (const Command& command : block.commands) {
         if (command.bytes.size() > limits.max_command_bytes) return "a command is too large";
         latest_ns = std::max(latest_ns, command.time_ns);
@@ -86,6 +98,8 @@ const char* ChainState::check(const Block& block, const ChainLimits& limits, con
         const std::uint64_t client = command.session.client;
         if (client == 0) return "a command without a session";
         auto at = std::find_if(seen.rbegin(), seen.rend(), [&](const auto& known) { return known.first == client; });
+        if (at == seen.rend() && !clients.has(client) && ++new_clients > clients.room()) return "too many clients";
+        if (!clients.admits(command.session)) return "a request whose time is over";
         std::uint64_t& last = at != seen.rend() ? at->second : seen.emplace_back(client, clients.last(client)).second;
         if (!ClientMarks::follows(last, command.session)) return "a request out of turn";
         last = command.session.sequence;
@@ -117,9 +131,11 @@ void ChainState::apply(const Block& block) {
     time_ns = block.time_ns;
     bool changes = false;
     for (const Command& command : block.commands) {
-        clients.set(command.session.client, command.session.sequence, ++index);
+        clients.set(command.session);
+        ++index;
         changes = changes || command.kind == CommandKind::validator;
     }
+    clients.advance_to(time_ns);
     Rotation::turn(*validators, priorities);  // one turn a height, however many rounds it took
     if (!changes) return;
     auto next = std::make_shared<const ValidatorSet>(next_validators(block.commands));

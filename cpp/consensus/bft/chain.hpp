@@ -1,6 +1,7 @@
 // The decided blocks so far, as far as the next one depends on them: what the paper's valid(v) looks at.
 #pragma once
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -31,13 +32,19 @@ Digest genesis_digest(const std::string& chain, const ChainLimits& limits, const
 Payload encode_change(const Validator& change);
 bool decode_change(const Payload& bytes, Validator& change) noexcept;
 
-// Which sequence of each client was decided last. Bounded: of kMaxClients the longest idle one goes, as in
-// SessionTable.
+// Which sequence of each client was decided last. As in SessionTable, a client is forgotten once none of its requests
+// can come again, by the time of the decided blocks; there are at most kMaxClients.
 class ClientMarks {
   public:
     static constexpr std::size_t kMaxClients = 4'096;
     std::uint64_t last(std::uint64_t client) const noexcept;
-    void set(std::uint64_t client, std::uint64_t sequence, Index index);
+    bool has(std::uint64_t client) const noexcept { return marks_.contains(client); }
+    std::size_t room() const noexcept { return kMaxClients - marks_.size(); }
+    void set(const Session& session);
+    // Whether a request's time is not over.
+    bool admits(const Session& session) const noexcept { return session.expires_ns >= time_ns_; }
+    // The last block's time is now this.
+    void advance_to(std::int64_t time_ns);
     // Whether this is the client's next request: neither decided before, nor with an unanswered one left out between.
     static bool follows(std::uint64_t last, const Session& session) noexcept {
         return session.sequence > last && session.acknowledged < session.sequence &&
@@ -46,15 +53,20 @@ class ClientMarks {
 
     struct Mark {
         std::uint64_t sequence = 0;
-        Index index = 0;
+        std::int64_t expires_ns = 0;  // of all its requests
         friend bool operator==(const Mark&, const Mark&) = default;
     };
     const std::map<std::uint64_t, Mark>& all() const noexcept { return marks_; }
-    void insert(std::uint64_t client, const Mark& mark) { marks_[client] = mark; }
-    friend bool operator==(const ClientMarks&, const ClientMarks&) = default;
+    void insert(std::uint64_t client, const Mark& mark) {
+        marks_[client] = mark;
+        soonest_ns_ = std::min(soonest_ns_, mark.expires_ns);
+    }
+    friend bool operator==(const ClientMarks& a, const ClientMarks& b) { return a.marks_ == b.marks_; }
 
   private:
     std::map<std::uint64_t, Mark> marks_;  // ordered, so that its encoding is canonical
+    std::int64_t time_ns_ = INT64_MIN;
+    std::int64_t soonest_ns_ = INT64_MAX;  // no client expires before
 };
 
 // A function of the decided blocks alone, so it is the same on every correct node. Copyable.

@@ -5,6 +5,7 @@
 
 #include "consensus/bft/certificate.hpp"
 #include "consensus/bytes.hpp"
+#include "consensus/session.hpp"
 
 namespace fastmas::consensus::bft {
 namespace {
@@ -20,14 +21,15 @@ namespace {
 //   checkpoint: u32 count, each: u64 height, 32 digest, u32 validator, signature
 // block:   u64 height, u64 first_index, i64 time_ns, u32 proposer, 32 parent, 32 validators, 32 next_validators,
 //          u32 count, commands
-// command: u8 kind, u64 client, u64 sequence, u64 acknowledged, i64 time_ns, u32 size, bytes
+// command: u8 kind (+ 128: its session expires), session, i64 time_ns, u32 size, bytes
 // chain:   u64 height, 32 last_id, u64 index, i64 time_ns, u32 validators, each (u32 id, u64 power, 32 key,
-//          i64 priority), u32 clients, each (u64 client, u64 sequence, u64 index)
+//          i64 priority), u32 clients, each (u64 client, u64 sequence, i64 expires_ns)
 constexpr std::size_t kHeaderBytes = 16;
 constexpr std::size_t kSignedBytes = 4 + 64;
 constexpr std::size_t kVoteBytes = 1 + 8 + 4 + 32 + 4 + 64;
 constexpr std::size_t kRowBytes = 4 + 8 + 8 + 4 + 16;
-constexpr std::size_t kCommandBytes = 1 + 8 + 8 + 8 + 8 + 4;
+constexpr std::size_t kCommandBytes = 1 + 24 + 8 + 4;  // at least
+constexpr std::uint8_t kExpires = 128;
 constexpr std::size_t kBlockBytes = 8 + 8 + 8 + 4 + 96 + 4;
 constexpr std::size_t kCheckpointBytes = 8 + 32 + 4 + 64;
 constexpr std::size_t kValidatorBytes = 4 + 8 + 32 + 8;
@@ -48,10 +50,9 @@ bool get_count(Reader& reader, std::uint32_t& count, std::size_t each, std::size
 }
 
 void put(Writer& writer, const Command& command) {
-    writer.put(static_cast<std::uint8_t>(command.kind));
-    writer.put(command.session.client);
-    writer.put(command.session.sequence);
-    writer.put(command.session.acknowledged);
+    writer.put(
+        static_cast<std::uint8_t>(static_cast<std::uint8_t>(command.kind) | (expires(command.session) ? kExpires : 0)));
+    put(writer, command.session);
     writer.put(command.time_ns);
     writer.put(static_cast<std::uint32_t>(command.bytes.size()));
     writer.put(command.bytes.bytes());
@@ -60,10 +61,12 @@ void put(Writer& writer, const Command& command) {
 bool get(Reader& reader, Command& command) {
     std::uint8_t kind = 0;
     std::uint32_t size = 0;
-    if (!reader.get(kind) || kind < 1 || kind > 2) return false;
+    if (!reader.get(kind)) return false;
+    const bool expires = (kind & kExpires) != 0;
+    kind &= static_cast<std::uint8_t>(~kExpires);
+    if (kind < 1 || kind > 2) return false;
     command.kind = static_cast<CommandKind>(kind);
-    return reader.get(command.session.client) && reader.get(command.session.sequence) &&
-           reader.get(command.session.acknowledged) && reader.get(command.time_ns) && reader.get(size) &&
+    return get(reader, command.session, expires) && reader.get(command.time_ns) && reader.get(size) &&
            reader.get(command.bytes, size);
 }
 
@@ -250,11 +253,13 @@ const char* get_chain(Reader& reader, ChainState& chain) {
     for (std::uint32_t i = 0; i < count; ++i) {
         std::uint64_t client = 0;
         ClientMarks::Mark mark;
-        if (!reader.get(client) || !reader.get(mark.sequence) || !reader.get(mark.index)) return "clients cut short";
+        if (!reader.get(client) || !reader.get(mark.sequence) || !reader.get(mark.expires_ns))
+            return "clients cut short";
         if (client <= last_client) return "clients out of order";
         last_client = client;
         chain.clients.insert(client, mark);
     }
+    chain.clients.advance_to(chain.time_ns);
     return nullptr;
 }
 
@@ -271,7 +276,8 @@ const char* get_snapshot(Reader& reader, std::shared_ptr<const Snapshot>& made) 
 
 std::size_t size_of(const std::vector<Command>& commands) noexcept {
     std::size_t size = 4;
-    for (const Command& command : commands) size += kCommandBytes + command.bytes.size();
+    for (const Command& command : commands)
+        size += kCommandBytes - 24 + encoded_size(command.session) + command.bytes.size();
     return size;
 }
 
@@ -451,7 +457,7 @@ void encode_chain(const ChainState& chain, std::vector<std::byte>& out) {
     for (const auto& [client, mark] : chain.clients.all()) {
         writer.put(client);
         writer.put(mark.sequence);
-        writer.put(mark.index);
+        writer.put(mark.expires_ns);
     }
 }
 

@@ -174,6 +174,8 @@ Submission BftNode::submit(CommandKind kind, Payload bytes, const Session& sessi
     switch (pool_.add(command, config_.id, chain_.clients)) {
         case CommandPool::Added::full:
             return {ProposeStatus::full, 0};
+        case CommandPool::Added::expired:
+            return {ProposeStatus::refused, 0};
         case CommandPool::Added::duplicate:
             break;
         case CommandPool::Added::added:

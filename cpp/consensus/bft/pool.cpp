@@ -5,9 +5,14 @@
 namespace fastmas::consensus::bft {
 
 // The client's next request that is at hand. Those before it, if any, it has given up: they go once this is decided.
-CommandPool::Requests::const_iterator CommandPool::next_of(const Requests& requests, std::uint64_t last) noexcept {
-    return std::find_if(requests.begin(), requests.end(),
-                        [&](const auto& held) { return ClientMarks::follows(last, held.second.command.session); });
+CommandPool::Requests::const_iterator CommandPool::next_of(std::uint64_t client, const Requests& requests,
+                                                           const ClientMarks& marks) noexcept {
+    if (!marks.has(client) && marks.room() == 0) return requests.end();
+    const std::uint64_t last = marks.last(client);
+    return std::find_if(requests.begin(), requests.end(), [&](const auto& held) {
+        const Session& session = held.second.command.session;
+        return ClientMarks::follows(last, session) && marks.admits(session);
+    });
 }
 
 void CommandPool::drop(Requests& requests, Requests::iterator at) {
@@ -23,6 +28,7 @@ void CommandPool::drop(Requests& requests, Requests::iterator at) {
 CommandPool::Added CommandPool::add(const Command& command, NodeId from, const ClientMarks& marks) {
     const Session& session = command.session;
     if (session.sequence <= marks.last(session.client)) return Added::duplicate;
+    if (!marks.admits(session)) return Added::expired;
     if (const auto client = clients_.find(session.client); client != clients_.end()) {
         const auto known = client->second.find(session.sequence);
         if (known != client->second.end()) {
@@ -48,31 +54,34 @@ std::vector<Command> CommandPool::take(const ChainLimits& limits, const ClientMa
         const Requests* requests;
         Requests::const_iterator at;
         std::uint64_t last;
+        bool is_new;
     };
     std::vector<Head> heads;
-    for (const auto& [client, requests] : clients_) {
-        const std::uint64_t last = marks.last(client);
-        if (const auto at = next_of(requests, last); at != requests.end()) heads.push_back({&requests, at, last});
-    }
+    for (const auto& [client, requests] : clients_)
+        if (const auto at = next_of(client, requests, marks); at != requests.end())
+            heads.push_back({&requests, at, marks.last(client), !marks.has(client)});
     std::sort(heads.begin(), heads.end(),
               [](const Head& a, const Head& b) { return a.at->second.arrival < b.at->second.arrival; });
     std::vector<Command> taken;
-    std::size_t bytes = 0;
-    for (Head& head : heads)
+    std::size_t bytes = 0, room = marks.room();
+    for (Head& head : heads) {
+        if (head.is_new && room == 0) continue;
+        room -= head.is_new ? 1 : 0;
         for (; head.at != head.requests->end(); ++head.at) {
             const Command& command = head.at->second.command;
-            if (!ClientMarks::follows(head.last, command.session)) break;
+            if (!ClientMarks::follows(head.last, command.session) || !marks.admits(command.session)) break;
             bytes += command.bytes.size();
             if (taken.size() == limits.max_block_commands || bytes > limits.max_block_bytes) return taken;
             taken.push_back(command);
             head.last = command.session.sequence;
         }
+    }
     return taken;
 }
 
 bool CommandPool::has_eligible(const ClientMarks& marks) const noexcept {
     for (const auto& [client, requests] : clients_)
-        if (next_of(requests, marks.last(client)) != requests.end()) return true;
+        if (next_of(client, requests, marks) != requests.end()) return true;
     return false;
 }
 
@@ -114,7 +123,7 @@ void CommandPool::waiting(std::size_t most, bool only_own, std::vector<Command>&
 void CommandPool::expire(const ClientMarks& marks, std::uint32_t calls) {
     for (auto client = clients_.begin(); client != clients_.end();) {
         Requests& requests = client->second;
-        const bool waits = next_of(requests, marks.last(client->first)) == requests.end();
+        const bool waits = next_of(client->first, requests, marks) == requests.end();
         for (auto at = requests.begin(); at != requests.end();) {
             const auto next = std::next(at);
             at->second.age = waits ? at->second.age + 1 : 0;

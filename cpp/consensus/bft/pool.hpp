@@ -18,7 +18,7 @@ class CommandPool {
         std::size_t bytes = 64U << 20;
         std::size_t others_share = 4;  // a peer has at most 1 / n of both
     };
-    enum class Added : std::uint8_t { added, duplicate, full };
+    enum class Added : std::uint8_t { added, duplicate, full, expired };
 
     CommandPool(NodeId own, Limits limits) : own_(own), limits_(limits) {}
 
@@ -50,7 +50,8 @@ class CommandPool {
         std::size_t commands = 0;
         std::size_t bytes = 0;
     };
-    static Requests::const_iterator next_of(const Requests& requests, std::uint64_t last) noexcept;
+    static Requests::const_iterator next_of(std::uint64_t client, const Requests& requests,
+                                            const ClientMarks& marks) noexcept;
     void drop(Requests& requests, Requests::iterator at);
 
     NodeId own_;

@@ -1,6 +1,7 @@
 #include "consensus/paxos/codec.hpp"
 
 #include "consensus/bytes.hpp"
+#include "consensus/session.hpp"
 
 namespace fastmas::consensus::paxos {
 namespace {
@@ -14,11 +15,11 @@ namespace {
 //                   the message's
 //   accepted:       u64 index, u64 last, u64 commit
 //   snapshot:       u64 index, i64 time_ns, its ballot, u32 nodes, u32 each, u32 size, bytes
-// entry: i64 time_ns, u32 kind, u32 size, and of a command u64 client, u64 sequence, u64 acknowledged and its bytes.
+// entry: i64 time_ns, u32 kind, u32 size, and of a command the session (kind + 256: one that expires) and its bytes.
 constexpr std::size_t kHeaderBytes = 28;
 constexpr std::size_t kBallotBytes = 12;
 constexpr std::size_t kEntryBytes = 16;
-constexpr std::size_t kSessionBytes = 24;
+constexpr std::uint32_t kExpires = 256;
 
 bool has_flag(MessageType type) noexcept {
     return type == MessageType::answer || type == MessageType::promise || type == MessageType::accepted ||
@@ -26,7 +27,7 @@ bool has_flag(MessageType type) noexcept {
 }
 
 std::size_t size_of(const Entry& entry) noexcept {
-    return kEntryBytes + (entry.kind == EntryKind::command ? kSessionBytes + entry.command.size() : 0);
+    return kEntryBytes + (entry.kind == EntryKind::command ? encoded_size(entry.session) + entry.command.size() : 0);
 }
 
 void put(Writer& writer, const Ballot& ballot) {
@@ -36,12 +37,11 @@ void put(Writer& writer, const Ballot& ballot) {
 
 void put(Writer& writer, const Entry& entry) {
     writer.put(entry.time_ns);
-    writer.put(static_cast<std::uint32_t>(entry.kind));
+    const bool is_command = entry.kind == EntryKind::command;
+    writer.put(static_cast<std::uint32_t>(entry.kind) | (is_command && expires(entry.session) ? kExpires : 0));
     writer.put(static_cast<std::uint32_t>(entry.command.size()));
-    if (entry.kind == EntryKind::noop) return;
-    writer.put(entry.session.client);
-    writer.put(entry.session.sequence);
-    writer.put(entry.session.acknowledged);
+    if (!is_command) return;
+    put(writer, entry.session);
     writer.put(entry.command.bytes());
 }
 
@@ -52,6 +52,8 @@ bool get(Reader& reader, Ballot& ballot) noexcept {
 const char* get(Reader& reader, Entry& entry) {
     std::uint32_t kind = 0, size = 0;
     if (!reader.get(entry.time_ns) || !reader.get(kind) || !reader.get(size)) return "entry cut short";
+    const bool expires = kind == (static_cast<std::uint32_t>(EntryKind::command) | kExpires);
+    if (expires) kind -= kExpires;
     if (kind > static_cast<std::uint32_t>(EntryKind::command)) return "unknown kind of entry";
     entry.kind = static_cast<EntryKind>(kind);
     entry.session = {};
@@ -60,9 +62,7 @@ const char* get(Reader& reader, Entry& entry) {
         entry.command = Payload();
         return nullptr;
     }
-    if (!reader.get(entry.session.client) || !reader.get(entry.session.sequence) ||
-        !reader.get(entry.session.acknowledged))
-        return "session cut short";
+    if (!get(reader, entry.session, expires)) return "session cut short";
     return reader.get(entry.command, size) ? nullptr : "command cut short";
 }
 

@@ -1,6 +1,7 @@
 #include "consensus/raft/codec.hpp"
 
 #include "consensus/bytes.hpp"
+#include "consensus/session.hpp"
 
 namespace fastmas::consensus::raft {
 namespace {
@@ -14,11 +15,11 @@ namespace {
 //   append_reply:                u64 index, u64 round, and when it refuses u64 hint_index, u64 hint_term
 //   snapshot:                    u64 index, u64 term, i64 time_ns, u64 id of the membership, u32 size and the
 //                                membership (membership.hpp), u32 size, bytes
-// entry: u64 term, i64 time_ns, u32 kind, u32 size, of a command u64 client, u64 sequence, u64 acknowledged, and the
+// entry: u64 term, i64 time_ns, u32 kind, u32 size, of a command the session (kind + 256: one that expires), and the
 // bytes. Its index is implied by its place.
 constexpr std::size_t kHeaderBytes = 24;
 constexpr std::size_t kEntryBytes = 24;
-constexpr std::size_t kSessionBytes = 24;
+constexpr std::uint32_t kExpires = 256;
 
 const char* decode_entries(Reader& reader, Message& message) {
     std::uint32_t count = 0;
@@ -32,6 +33,8 @@ const char* decode_entries(Reader& reader, Message& message) {
         std::uint32_t kind = 0, size = 0;
         if (!reader.get(entry.term) || !reader.get(entry.time_ns) || !reader.get(kind) || !reader.get(size))
             return "entry cut short";
+        const bool expires = kind == (static_cast<std::uint32_t>(EntryKind::command) | kExpires);
+        if (expires) kind -= kExpires;
         if (kind > static_cast<std::uint32_t>(EntryKind::membership)) return "unknown kind of entry";
         entry.kind = static_cast<EntryKind>(kind);
         entry.index = ++index;
@@ -41,10 +44,7 @@ const char* decode_entries(Reader& reader, Message& message) {
             entry.command = Payload();
             continue;
         }
-        if (entry.kind == EntryKind::command &&
-            (!reader.get(entry.session.client) || !reader.get(entry.session.sequence) ||
-             !reader.get(entry.session.acknowledged)))
-            return "session cut short";
+        if (entry.kind == EntryKind::command && !get(reader, entry.session, expires)) return "session cut short";
         if (!reader.get(entry.command, size)) return "command cut short";
     }
     return nullptr;
@@ -98,7 +98,8 @@ std::size_t encoded_size(const Message& message) noexcept {
         case MessageType::append: {
             std::size_t size = kHeaderBytes + 36;
             for (const Entry& entry : message.entries)
-                size += kEntryBytes + (entry.kind == EntryKind::command ? kSessionBytes : 0) + entry.command.size();
+                size += kEntryBytes + (entry.kind == EntryKind::command ? encoded_size(entry.session) : 0) +
+                        entry.command.size();
             return size;
         }
         case MessageType::append_reply:
@@ -141,13 +142,11 @@ void encode(const Message& message, std::vector<std::byte>& out) {
             for (const Entry& entry : message.entries) {
                 writer.put(entry.term);
                 writer.put(entry.time_ns);
-                writer.put(static_cast<std::uint32_t>(entry.kind));
+                const bool is_command = entry.kind == EntryKind::command;
+                writer.put(static_cast<std::uint32_t>(entry.kind) |
+                           (is_command && expires(entry.session) ? kExpires : 0));
                 writer.put(static_cast<std::uint32_t>(entry.command.size()));
-                if (entry.kind == EntryKind::command) {
-                    writer.put(entry.session.client);
-                    writer.put(entry.session.sequence);
-                    writer.put(entry.session.acknowledged);
-                }
+                if (is_command) put(writer, entry.session);
                 writer.put(entry.command.bytes());
             }
             break;
