@@ -306,7 +306,7 @@ KILLED = [rounds_of_killed_producers, rounds_of_killed_consumers]
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("body", KILLED)
 def test_killed_at_random_moments(name: str, layout: Any, body: Callable[[str, Any, int], None]) -> None:
-    body(name, layout, kill_rounds(100))
+    body(name, layout, kill_rounds(40))
 
 
 @pytest.mark.long
