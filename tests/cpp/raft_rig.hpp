@@ -63,6 +63,7 @@ struct Driven {
     std::vector<Message> sent;     // since the last take()
     std::vector<Entry> committed;  // all of it
     std::vector<Snapshot> restored;
+    std::vector<ReadState> reads;
     SimDisk disk;
 
     Driven(const RaftConfig& config, PersistentState stored = {})
@@ -83,6 +84,7 @@ struct Driven {
             sent.insert(sent.end(), ready.messages.begin(), ready.messages.end());
             if (ready.snapshot != nullptr) restored.push_back(*ready.snapshot);
             committed.insert(committed.end(), ready.committed.begin(), ready.committed.end());
+            reads.insert(reads.end(), ready.reads.begin(), ready.reads.end());
             node->advance();
         }
     }

@@ -3,10 +3,14 @@
 //   raft_script_test             compares
 //   raft_script_test --rewrite   writes what happens now; read the diff before you commit it
 //
-//   nodes N [plain]        N nodes; plain: without pre-vote and check-quorum
+//   nodes N [plain|lease]  N nodes; plain: without pre-vote and check-quorum; lease: with a lease of 5 ticks of 100 ns
 //   stand ID               ticks the node until it asks for votes
 //   tick ID TIMES
 //   propose ID TEXT
+//   join ID                a node in none of the lists
+//   members ID VOTER ... [learners ID ...] [witnesses ID ...]    the leader changes the members to these
+//   transfer ID TO
+//   read ID CONTEXT, lease ID CONTEXT
 //   deliver [ID ...]       everything under way, but only between these nodes; the rest is lost
 //   restart ID             with what its disk holds
 //   compact ID             up to what it applied
@@ -24,6 +28,25 @@ using fastmas::base::Payload;
 
 namespace {
 
+std::string text_of(const std::vector<NodeId>& nodes) {
+    std::string text;
+    for (const NodeId id : nodes) text += (text.empty() ? "" : ",") + std::to_string(id);
+    return text;
+}
+
+std::string describe(const Membership& members) {
+    std::string text = "{" + text_of(members.voters);
+    if (members.is_joint()) text += " was " + text_of(members.outgoing);
+    if (!members.learners.empty()) text += " learners " + text_of(members.learners);
+    if (!members.witnesses.empty()) text += " witnesses " + text_of(members.witnesses);
+    return text + "}";
+}
+
+std::string members_of(const Entry& entry) {
+    Membership members;
+    return decode(entry.command.bytes(), members) ? describe(members) : "?";
+}
+
 std::string describe(const Message& message) {
     std::ostringstream out;
     out << message.from << "->" << message.to << " " << to_string(message.type) << " term " << message.term;
@@ -34,10 +57,13 @@ std::string describe(const Message& message) {
         out << " commit " << message.commit << " [";
         for (const Entry& entry : message.entries)
             out << " " << entry.index << "/" << entry.term << (entry.kind == EntryKind::noop ? "" : ":")
-                << entry.command.text();
+                << (entry.kind == EntryKind::membership ? members_of(entry) : std::string(entry.command.text()));
         out << " ]";
+        if (message.round != 0) out << " round " << message.round;
     }
+    if (message.force) out << " forced";
     if (message.type == MessageType::append_reply) out << (message.reject ? " refuses " : " has ") << message.index;
+    if (message.type == MessageType::append_reply && message.round != 0) out << " round " << message.round;
     if (message.type == MessageType::append_reply && message.reject)
         out << " hint " << message.hint_index << "/" << message.hint_term;
     if (message.type == MessageType::vote_reply || message.type == MessageType::pre_vote_reply)
@@ -60,6 +86,13 @@ class Script {
             std::string kind;
             in >> count >> kind;
             config_ = kind == "plain" ? plain_config : config_of;
+            if (kind == "lease")
+                config_ = [](NodeId id, std::size_t nodes) {
+                    RaftConfig config = config_of(id, nodes);
+                    config.lease_ns = 500;
+                    return config;
+                };
+            founders_ = count;
             rig_ = std::make_unique<Rig>(count, config_);
             return lines_;
         }
@@ -71,12 +104,38 @@ class Script {
         } else if (verb == "tick") {
             int times = 0;
             in >> times;
-            rig_->at(id).tick(times);
+            for (; times > 0; --times) {
+                rig_->at(id)->tick(clock_ns_ += 100);
+                rig_->collect();
+            }
+        } else if (verb == "join") {
+            rig_->nodes.emplace(id, Driven(joining(id)));
+        } else if (verb == "members") {
+            Membership target;
+            auto* list = &target.voters;
+            for (std::string word; in >> word;) {
+                if (word == "learners" || word == "witnesses")
+                    list = word == "learners" ? &target.learners : &target.witnesses;
+                else
+                    list->push_back(static_cast<NodeId>(std::stoul(word)));
+            }
+            note(rig_->at(id)->change_membership(target, 0).status);
+        } else if (verb == "transfer") {
+            NodeId to = kNoNode;
+            in >> to;
+            note(rig_->at(id)->transfer_leadership(to));
+            rig_->collect();
+        } else if (verb == "read" || verb == "lease") {
+            std::uint64_t context = 0;
+            in >> context;
+            RaftNode& node = *rig_->at(id).node;
+            const ReadStatus status = verb == "read" ? node.read(context) : node.lease_read(context, clock_ns_);
+            if (status != ReadStatus::registered) lines_.push_back("refused: it does not lead");
             rig_->collect();
         } else if (verb == "propose") {
             std::string text;
             in >> text;
-            rig_->propose(id, text);
+            note(rig_->at(id)->propose(Payload(std::string_view(text)), {}, 0).status);
             rig_->collect();
         } else if (verb == "deliver") {
             std::vector<NodeId> reachable;
@@ -89,26 +148,50 @@ class Script {
             });
         } else if (verb == "restart") {
             PersistentState stored = rig_->at(id).disk.load();
-            rig_->nodes.at(id) = Driven(config_(id, rig_->nodes.size()), std::move(stored));
+            rig_->nodes.at(id) = Driven(id <= founders_ ? config_(id, founders_) : joining(id), std::move(stored));
         } else if (verb == "compact") {
             RaftNode& node = *rig_->at(id).node;
             node.compact(node.applied_index(), Payload("state"));
             rig_->at(id).disk.compact(node.snapshot());
+            rig_->collect();
         } else if (verb == "show") {
             for (auto& [number, node] : rig_->nodes) show(number, node);
         } else {
             lines_.push_back("unknown command");
         }
+        show_reads();
         return lines_;
     }
 
   private:
+    RaftConfig joining(NodeId id) const {
+        RaftConfig config = config_(1, founders_);
+        config.id = id;
+        config.joining = true;
+        return config;
+    }
+    void note(ProposeStatus status) {
+        if (status == ProposeStatus::not_leader) lines_.push_back("refused: it does not lead");
+        if (status == ProposeStatus::busy) lines_.push_back("busy");
+    }
+    void show_reads() {
+        for (auto& [id, node] : rig_->nodes) {
+            for (const ReadState& read : node.reads)
+                lines_.push_back(std::to_string(id) + ": read " + std::to_string(read.context) +
+                                 (read.is_confirmed ? " as of " + std::to_string(read.index) : " is not confirmed") +
+                                 (!read.is_confirmed || read.valid_until_ns == INT64_MAX
+                                      ? ""
+                                      : " until " + std::to_string(read.valid_until_ns)));
+            node.reads.clear();
+        }
+    }
     void show(NodeId id, Driven& node) {
         std::ostringstream out;
         out << id << ": " << to_string(node->role()) << " term " << node->term() << " vote " << node->vote()
             << " commit " << node->commit_index() << " log";
         if (node->log().snapshot_index() != 0) out << " <" << node->log().snapshot_index() << ">";
         for (const Term term : terms_of(*node.node)) out << " " << term;
+        if (node->membership().id != 0) out << " members " << describe(node->membership());
         if (!node.commands().empty()) out << " applied " << node.commands();
         std::string text = out.str();
         while (text.back() == ' ') text.pop_back();
@@ -116,6 +199,8 @@ class Script {
     }
 
     std::function<RaftConfig(NodeId, std::size_t)> config_ = plain_config;
+    std::size_t founders_ = 0;
+    std::int64_t clock_ns_ = 0;
     std::unique_ptr<Rig> rig_;
     std::vector<std::string> lines_;
 };
