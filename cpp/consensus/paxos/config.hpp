@@ -23,6 +23,12 @@ struct PaxosConfig {
     bool check_quorum = true;  // a leader that hears from no accept quorum stops leading; nodes in contact with a
                                // leader promise nothing to others
 
+    // The caller acknowledges writes by stored() instead of advance(), so that they overlap replication (ready.hpp).
+    bool async_storage = false;
+    std::size_t max_writes_in_flight = 64;  // handed out and not acknowledged; what comes then waits in the log
+    // Ticks that a write may stay unacknowledged before a leader stops leading and nobody tries; 0 = election_ticks.
+    std::uint32_t hung_write_ticks = 0;
+
     std::size_t max_message_entries = 1024;
     std::size_t max_message_bytes = 1U << 20;      // one larger entry still goes alone
     std::size_t max_inflight_entries = 16 * 1024;  // sent to a node beyond what it is known to have committed

@@ -74,6 +74,7 @@ void PaxosNode::begin_ballot() {
     heard_ = ballot_.number;
     set_promised(ballot_);
     own_promise_ = true;
+    own_promise_write_ = 0;
     yes_ = 0;
     learned_commit_ = commit_;
     learned_.clear();

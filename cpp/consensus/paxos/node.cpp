@@ -1,4 +1,4 @@
-// PaxosNode: construction, dispatch, ready and advance. Elections and replication have files of their own.
+// PaxosNode: construction, dispatch. Elections, replication and storage have files of their own.
 #include "consensus/paxos/node.hpp"
 
 #include <algorithm>
@@ -70,7 +70,13 @@ void PaxosNode::poison(const std::string& text) {
 
 void PaxosNode::tick() {
     enter();
+    if (writes_.in_flight() != 0 && !storage_hangs()) ++write_elapsed_;
     if (role_ == Role::leader) {
+        // a leader whose disk hangs holds everybody up while it answers every heartbeat: another one does better
+        if (storage_hangs()) {
+            follow(kNoNode);
+            return;
+        }
         if (++quorum_elapsed_ >= config_.election_ticks) {
             quorum_elapsed_ = 0;
             if (config_.check_quorum) check_quorum();
@@ -85,7 +91,10 @@ void PaxosNode::tick() {
     // contact_elapsed_ saturates: a node may tick on alone for years
     if (contact_elapsed_ < config_.election_ticks) ++contact_elapsed_;
     if (++election_elapsed_ >= election_timeout_) {
-        try_to_lead();
+        if (storage_hangs())
+            follow(kNoNode);
+        else
+            try_to_lead();
     } else if (role_ == Role::preparing && ++heartbeat_elapsed_ >= config_.heartbeat_ticks) {
         heartbeat_elapsed_ = 0;
         // to those that have promised, too: it tells them that somebody is about to lead
@@ -195,48 +204,6 @@ Proposal PaxosNode::propose(Payload command, const Session& session, std::int64_
     return {ProposeStatus::appended, ballot_, last + 1};
 }
 
-bool PaxosNode::has_ready() const noexcept {
-    return outbox_size_ != 0 || hard_changed_ || snapshot_pending_ || dirty_first_ != 0 || commit_ > applied_;
-}
-
-const Ready& PaxosNode::ready() {
-    enter();
-    // proposals wait for it, so that a burst leaves in few messages
-    if (role_ == Role::leader) broadcast();
-    ready_.snapshot = snapshot_pending_ ? &snapshot_ : nullptr;
-    ready_.entries = dirty_first_ == 0 ? std::span<const Entry>() : log_.slice(dirty_first_, dirty_last_);
-    ready_.must_sync = snapshot_pending_ || hard_changed_ || !ready_.entries.empty();
-    // the commit index alone is worth no write: it goes with the next one
-    if (ready_.must_sync) hard_.commit = commit_;
-    ready_.hard_state = ready_.must_sync ? &hard_ : nullptr;
-    ready_.messages = {outbox_.data(), outbox_size_};
-    ready_.committed = log_.slice(applied_ + 1, commit_);
-    ready_out_ = true;
-    return ready_;
-}
-
-void PaxosNode::advance() {
-    if (!poisoned_.empty()) throw base::InvariantError(poisoned_);
-    if (!ready_out_)
-        throw base::ConfigError("node " + std::to_string(config_.id) +
-                                " has no ready() to advance past; call ready() first");
-    ready_out_ = false;
-    snapshot_pending_ = hard_changed_ = false;
-    outbox_size_ = 0;
-    dirty_first_ = dirty_last_ = 0;
-    if (!ready_.committed.empty()) applied_ = ready_.committed.back().index;
-    const std::span<const Entry> stored = ready_.entries;
-    const Index first = stored.empty() ? 1 : stored.front().index, last = stored.empty() ? 0 : stored.back().index;
-    ready_ = Ready();
-    // what its own acceptor answers counts as far as its own disk holds it
-    if (role_ == Role::leader && last >= first) {
-        bool is_new = false;
-        count_votes(place(config_.id), first, last, is_new);
-        advance_commit();
-    }
-    if (std::exchange(own_promise_, false) && role_ == Role::preparing) count_promise(config_.id);
-}
-
 void PaxosNode::compact(Index index, Payload state) {
     enter();
     if (index > applied_ || index <= snapshot_.index)
@@ -245,8 +212,7 @@ void PaxosNode::compact(Index index, Payload state) {
                                 " applied and the snapshot at " + std::to_string(snapshot_.index) +
                                 "; snapshot what was applied");
     snapshot_ = {index, log_.at(index).time_ns, config_.nodes, std::move(state), hard_.promised};
-    log_.compact(index);
-    if (dirty_first_ != 0 && dirty_first_ <= index) dirty_first_ = dirty_last_ > index ? index + 1 : 0;
+    covered_by_snapshot(index);
 }
 
 void PaxosNode::set_promised(const Ballot& ballot) {

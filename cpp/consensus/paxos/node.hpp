@@ -7,11 +7,13 @@
 #include <vector>
 
 #include "base/prng.hpp"
+#include "consensus/held_messages.hpp"
 #include "consensus/paxos/config.hpp"
 #include "consensus/paxos/log.hpp"
 #include "consensus/paxos/message.hpp"
 #include "consensus/paxos/ready.hpp"
 #include "consensus/paxos/types.hpp"
+#include "consensus/paxos/writes.hpp"
 
 namespace fastmas::consensus::paxos {
 
@@ -73,6 +75,8 @@ class PaxosNode {
     const Ready& ready();
     // All duties of the last ready() are done.
     void advance();
+    // Asynchronous storage: the write of that number and all before it are durable.
+    void stored(std::uint64_t write);
     // The caller holds a durable snapshot of all slots up to `index`, which is applied already; the log forgets them.
     void compact(Index index, Payload state);
 
@@ -86,6 +90,8 @@ class PaxosNode {
     const Log& log() const noexcept { return log_; }
     const Snapshot& snapshot() const noexcept { return snapshot_; }  // what the log no longer holds
     const std::vector<Progress>& progress() const noexcept { return peers_; }
+    std::size_t writes_in_flight() const noexcept { return writes_.in_flight(); }
+    std::uint64_t stored_write() const noexcept { return writes_.stored(); }  // the last one that stored() told of
     const Counters& counters() const noexcept { return counters_; }
     const PaxosConfig& config() const noexcept { return config_; }
     const std::string& poisoned() const noexcept { return poisoned_; }  // empty while the node is well
@@ -128,6 +134,16 @@ class PaxosNode {
     void advance_commit();
     void set_commit(Index index);
     void put(Entry entry);
+
+    // storage.cpp
+    bool has_unwritten() const noexcept;
+    bool can_write() const noexcept;
+    bool storage_hangs() const noexcept;
+    Index applicable() const noexcept;
+    void hold_back();
+    void count_stored(const WriteQueue::Write& write);
+    void count_own_promise();
+    void covered_by_snapshot(Index index) noexcept;
 
     bool acceptable(const Message& message) const noexcept;
     bool entries_acceptable(const Message& message) const noexcept;
@@ -172,7 +188,13 @@ class PaxosNode {
     Index dirty_first_ = 0;  // slots to be stored: from here, 0 = none,
     Index dirty_last_ = 0;   // to here
     bool hard_changed_ = false;
-    bool own_promise_ = false;  // counts once it is durable
+    bool own_promise_ = false;             // counts once it is durable: not handed out yet,
+    std::uint64_t own_promise_write_ = 0;  // or in this write
+    WriteQueue writes_;
+    HeldMessages<Message> held_;
+    std::size_t released_ = 0;  // of the outbox: they have waited and go now
+    std::uint32_t write_elapsed_ = 0;
+    Index applicable_ = 0;  // what the Ready that is out goes up to
     bool snapshot_pending_ = false;
     bool ready_out_ = false;
     Ready ready_;

@@ -1,6 +1,7 @@
 // What a node wants done, and in which order.
 #pragma once
 
+#include <cstdint>
 #include <span>
 
 #include "consensus/paxos/message.hpp"
@@ -8,19 +9,25 @@
 namespace fastmas::consensus::paxos {
 
 // The caller's duties, in this order:
-//   1. `snapshot` (when there is one) replaces the stored snapshot and every stored entry up to its index; entries
-//   after
-//      it stay: they were accepted, which must not be forgotten;
+//   1. `snapshot` (when there is one) replaces the stored snapshot (with asynchronous storage not one that a compaction
+//      has taken further meanwhile) and every stored entry up to its index; entries after it stay: they were accepted,
+//      which must not be forgotten;
 //   2. `entries` are stored, each in its slot, where it replaces what was there and nothing else; holes (entries
-//   without
-//      a ballot) are skipped;
+//      without a ballot) are skipped, and so is what a stored snapshot covers;
 //   3. `hard_state` (when there is one) is stored, after 1 and 2: its commit index is about slots that are stored;
 //   4. when `must_sync`, 1-3 are made durable before anything of 5 leaves: an acceptor records its intended response in
 //      stable storage before it sends it (Paxos Made Simple §2.5);
 //   5. `messages` are sent, in any order, each at most once or more than once or not at all;
 //   6. the state machine is replaced by `snapshot`, then gets each entry of `committed`, in order, exactly once;
 //   7. PaxosNode::advance(). Until then the node takes no other call, and the spans stay valid.
+//
+// With PaxosConfig::async_storage the writes overlap the rest. Duties 1 to 3 are then handed to a storage that works
+// through them in order, as the write numbered `write`; 4 is gone: `messages` are those that wait for no write (a
+// leader's accepts above all), the node keeps promises and acceptances back until they are durable; and `committed`
+// holds only what is durable here. Once write w and all before it are durable, the caller says stored(w); it may leave
+// numbers out. advance() says that all is taken over. After a crash, the storage holds a prefix of the writes.
 struct Ready {
+    std::uint64_t write = 0;  // async_storage: the number of this write, 0 when nothing is to be stored
     const Snapshot* snapshot = nullptr;
     std::span<const Entry> entries;
     const HardState* hard_state = nullptr;

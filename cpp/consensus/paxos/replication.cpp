@@ -211,9 +211,7 @@ void PaxosNode::handle_snapshot(const Message& message) {
         // for what is chosen, and may have proposed something else: it must not have its word any more.
         if (snapshot.ballot > hard_.promised) set_promised(snapshot.ballot);
         // What was accepted after it must not be forgotten: it stays. Whoever sent it, it is chosen.
-        log_.compact(snapshot.index);
-        if (dirty_first_ != 0 && dirty_first_ <= snapshot.index)
-            dirty_first_ = dirty_last_ > snapshot.index ? snapshot.index + 1 : 0;
+        covered_by_snapshot(snapshot.index);
         snapshot_ = snapshot;
         snapshot_pending_ = true;
         commit_ = applied_ = snapshot.index;

@@ -60,6 +60,21 @@ void InvariantChecker::on_vote(const PaxosNode& node, const Entry& entry) {
     at_slot.votes.clear();
 }
 
+void InvariantChecker::on_durable(const PaxosNode& node) {
+    Seen& seen = seen_[node.id()];
+    while (!seen.staged.empty() && seen.staged.front().write <= node.stored_write()) {
+        const Staged staged = std::move(seen.staged.front());
+        seen.staged.pop_front();
+        for (const Entry& entry : staged.entries)
+            if (entry.index > node.snapshot().index) on_vote(node, entry);
+        seen.durable = std::max(seen.durable, staged.promised);
+    }
+}
+
+void InvariantChecker::on_ready(const PaxosNode& node, const Ready&) {
+    on_durable(node);
+}
+
 void InvariantChecker::on_persist(const PaxosNode& node, const Ready& ready) {
     Seen& seen = seen_[node.id()];
     if (ready.snapshot != nullptr) {
@@ -69,15 +84,28 @@ void InvariantChecker::on_persist(const PaxosNode& node, const Ready& ready) {
     }
     for (const Entry& entry : ready.entries) {
         if (!entry.ballot) continue;
+        // a write may hold again what lies between two slots that are new
+        if (seen.accepted.size() < entry.index) seen.accepted.resize(entry.index);
+        if (std::exchange(seen.accepted[entry.index - 1], entry.ballot) == entry.ballot) continue;
         if (entry.ballot < seen.promised && entry.index > seen.commit && entry.index > node.commit_index())
             fail(node, "an acceptor accepts nothing below its promise (PMS 2.2, phase 2b)",
                  at(entry.index) + " in " + paxos::to_string(entry.ballot));
+        if (ready.write != 0) continue;
         if (entry.index > node.snapshot().index) on_vote(node, entry);
+    }
+    if (ready.write != 0) {
+        // it counts once it is durable
+        Staged& staged = seen.staged.emplace_back();
+        staged.write = ready.write;
+        for (const Entry& entry : ready.entries)
+            if (entry.ballot) staged.entries.push_back(entry);
+        staged.promised = ready.hard_state->promised;
     }
     if (ready.hard_state == nullptr) return;
     if (ready.hard_state->promised < seen.promised)
         fail(node, "a promise never falls", "from " + paxos::to_string(seen.promised));
     seen.promised = ready.hard_state->promised;
+    if (ready.write == 0) seen.durable = seen.promised;
 }
 
 void InvariantChecker::check_proposal(const PaxosNode& node, const Entry& entry, const Ballot& ballot) {
@@ -141,17 +169,27 @@ void InvariantChecker::on_restore(const PaxosNode& node, const Snapshot& snapsho
 
 void InvariantChecker::on_restart(const PaxosNode& node) {
     Seen& seen = seen_[node.id()];
-    if (node.promised() < seen.promised)
-        fail(node, "a restarted node remembers its promise", paxos::to_string(seen.promised));
-    seen = {node.promised(), false, {}, node.snapshot().index, 0, INT64_MIN};
+    if (node.promised() < seen.durable)
+        fail(node, "a restarted node remembers its promise", paxos::to_string(seen.durable));
+    // what its disk holds is durable, acknowledged or not; what was under way is lost
+    seen = Seen{};
+    seen.promised = seen.durable = node.promised();
+    seen.commit = node.snapshot().index;
+    for (const Entry& entry : node.log().slice(node.log().first_index(), node.log().last_index()))
+        if (entry.ballot) {
+            on_vote(node, entry);
+            seen.accepted.resize(entry.index);
+            seen.accepted.back() = entry.ballot;
+        }
     history_.on_restore(node.id(), 0);
 }
 
 void InvariantChecker::after_step(const PaxosNode& node, const std::vector<const SimDisk*>& disks) {
     ++checks_;
     Seen& seen = seen_[node.id()];
+    on_durable(node);
     if (node.promised() < seen.promised) fail(node, "a promise never falls", "from " + paxos::to_string(seen.promised));
-    if (node.promised() != disks[node.id() - 1]->hard_state().promised)
+    if (!node.config().async_storage && node.promised() != disks[node.id() - 1]->hard_state().promised)
         fail(node, "what is promised is stored", paxos::to_string(node.promised()));
     if (node.commit_index() < seen.commit)
         fail(node, "a commit index never falls", "from " + std::to_string(seen.commit));
@@ -174,13 +212,15 @@ void InvariantChecker::after_step(const PaxosNode& node, const std::vector<const
         if ((!seen.led || seen.ballot != node.ballot()) && !led_.emplace(name, node.id()).second)
             fail(node, "a ballot is led once, by one node (PMS 2.5)", paxos::to_string(node.ballot()));
     }
-    seen.promised = node.promised();
+    // with as many writes in flight as may be, the node is ahead of what was handed out
+    if (!node.config().async_storage) seen.promised = node.promised();
     seen.led = leads;
     seen.ballot = node.ballot();
     seen.commit = node.commit_index();
 }
 
 void InvariantChecker::check_log(const PaxosNode& node, const SimDisk& disk) const {
+    if (!disk.idle()) return;
     const Log &log = node.log(), &stored = disk.log();
     if (log.last_index() != stored.last_index())
         fail(node, "log and disk hold the same", at(std::max(log.last_index(), stored.last_index())));

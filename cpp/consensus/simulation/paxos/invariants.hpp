@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -18,7 +19,9 @@ class InvariantChecker {
   public:
     explicit InvariantChecker(std::size_t nodes) : seen_(nodes + 1), history_(nodes) {}
 
-    // The node stored this Ready's snapshot, entries and hard state.
+    // The node is about to do these duties; what its disk acknowledged to it is durable.
+    void on_ready(const PaxosNode& node, const Ready& ready);
+    // The node stored this Ready's snapshot, entries and hard state, or handed them to its disk.
     void on_persist(const PaxosNode& node, const Ready& ready);
     // The node is about to hand this message to the network.
     void on_send(const PaxosNode& node, const Message& message, const SimDisk& disk);
@@ -53,8 +56,17 @@ class InvariantChecker {
         bool is_applied = false;
         bool was_kept = false;
     };
-    struct Seen {
+    // Handed to a disk that has not acknowledged it.
+    struct Staged {
+        std::uint64_t write = 0;
+        std::vector<Entry> entries;
         Ballot promised;
+    };
+    struct Seen {
+        Ballot promised;  // handed to the disk
+        Ballot durable;   // acknowledged by it
+        std::deque<Staged> staged;
+        std::vector<Ballot> accepted;  // handed to the disk, by slot
         bool led = false;
         Ballot ballot;
         Index commit = 0;
@@ -63,6 +75,7 @@ class InvariantChecker {
     };
     [[noreturn]] static void fail(const PaxosNode& node, const char* invariant, const std::string& detail);
     Slot& slot(Index index);
+    void on_durable(const PaxosNode& node);
     void on_vote(const PaxosNode& node, const Entry& entry);
     void check_proposal(const PaxosNode& node, const Entry& entry, const Ballot& ballot);
 

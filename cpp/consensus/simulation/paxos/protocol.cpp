@@ -15,6 +15,7 @@ std::unique_ptr<PaxosNode> PaxosProtocol::boot(const SimOptions& options, NodeId
     config.ask_first = options.pre_vote;
     config.check_quorum = options.check_quorum;
     config.max_message_entries = options.max_append_entries;
+    config.async_storage = options.disk_delay_ns != 0;
     return std::make_unique<PaxosNode>(std::move(config), disk.load());
 }
 
@@ -46,6 +47,7 @@ void PaxosProtocol::draw_options(SimOptions& options, base::Prng& random) {
     options.check_quorum = !random.chance_ppm(200'000);
     options.max_append_entries = 1 + random.below(8);
     if (random.chance_ppm(300'000)) options.accept_quorum = 1 + random.below(options.nodes);
+    options.disk_delay_ns = random.chance_ppm(400'000) ? random.between(1, 60) * 500'000 : 0;
 }
 
 std::string PaxosProtocol::describe(const Node& node) {
@@ -68,6 +70,8 @@ void PaxosProtocol::cover(const SimCluster<PaxosProtocol>& sim, Coverage& covera
     coverage.add("chosen slots proposed again in higher ballots", sim.invariants().kept());
     coverage.add("gaps filled with no-ops", gaps);
     coverage.add("lost slots sent again", rewinds);
+    coverage.add("writes acknowledged later", sim.counters().late_writes);
+    coverage.add("crashes that lost writes", sim.counters().lost_writes);
 }
 
 }  // namespace fastmas::consensus::paxos
