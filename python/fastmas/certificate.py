@@ -7,6 +7,7 @@ only with the certificate of the block it stands in.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from fastmas._core.consensus import (
 from fastmas.errors import ConfigError
 
 Verify = Callable[[list[tuple[bytes, bytes, bytes]]], bool]
+
+_CHANGE = struct.Struct("<IQ32s")  # a change of a validator: id, power (0 removes), key
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,3 +173,101 @@ def verify_certificate(
         signers=tuple(proof[3]),
         commands=tuple(command for kind, _, _, _, command in commands if kind == 1),
     )
+
+
+class CertifiedGate:
+    """The way to the outside: lets through what a BFT cluster decided, each height once and in order, and nothing else.
+
+    It trusts no node: whoever hands a block over must show its commit certificate. It follows changes of the
+    validators, which take effect at the next height. What does not hold is refused in words, counted, and changes
+    nothing.
+
+    Parameters
+    ----------
+    genesis : bytes
+        `genesis_digest` of the chain.
+    validators : iterable of Validator
+        Who decides on the first height that is to come.
+    height : int, default 0
+        The last height that was let through already: where a restarted gate goes on, with the validators as of then.
+    verify : callable, default verify_ed25519
+        As for `verify_certificate`.
+
+    Attributes
+    ----------
+    height : int
+        The last height that was let through.
+    validators : tuple of Validator
+        Who decides on the next one.
+    admitted, refused : int
+        How many blocks were.
+
+    Examples
+    --------
+    >>> import hashlib
+    >>> from fastmas.certificate import CertifiedGate, Ed25519Signer, Validator, genesis_digest
+    >>> keys = [Ed25519Signer(hashlib.sha256(bytes([n])).digest()).public_key for n in range(4)]
+    >>> validators = [Validator(n + 1, 1, key) for n, key in enumerate(keys)]
+    >>> gate = CertifiedGate(genesis_digest("exchange", validators), validators)
+    >>> gate.admit(b"sell everything", b"trust me")
+    'malformed block'
+    >>> gate.height, gate.refused
+    (0, 1)
+    """
+
+    def __init__(
+        self, genesis: bytes, validators: Iterable[Validator], *, height: int = 0, verify: Verify = verify_ed25519
+    ) -> None:
+        if height < 0:
+            raise ConfigError(f"heights are counted from 1, got {height}; leave it out to begin with the first")
+        self._genesis, self._verify = genesis, verify
+        self.validators = tuple(validators)
+        bft_validators(_rows(self.validators))  # refused here, not at the first block
+        self.height = height
+        self.admitted = self.refused = 0
+
+    def admit(self, block: bytes, certificate: bytes) -> Decision | str:
+        """Let a block through, or say why not.
+
+        Parameters
+        ----------
+        block, certificate : bytes
+            As a node encodes them; hostile bytes are refused like others.
+
+        Returns
+        -------
+        Decision or str
+            What was decided: its `commands` may go out now, and will not come again. Or what is wrong.
+        """
+        answer = self._check(block, certificate)
+        if isinstance(answer, str):
+            self.refused += 1
+            return answer
+        decision, self.validators = answer
+        self.height = decision.height
+        self.admitted += 1
+        return decision
+
+    def _check(self, block: bytes, certificate: bytes) -> tuple[Decision, tuple[Validator, ...]] | str:
+        content = bft_read_block(block)
+        if isinstance(content, str):
+            return content
+        height, next_set, commands = content[0], content[5], content[6]
+        if height <= self.height:
+            return f"height {height} was let through already"
+        if height > self.height + 1:
+            return f"height {height} comes after height {self.height + 1}"
+        decision = verify_certificate(block, certificate, self.validators, self._genesis, self._verify)
+        if isinstance(decision, str):
+            return decision
+        known = {one.id: one for one in self.validators}
+        for kind, _, _, _, command in commands:
+            if kind == 2 and len(command) == _CHANGE.size:
+                change = Validator(*_CHANGE.unpack(command))
+                known.pop(change.id, None)
+                if change.power:
+                    known[change.id] = change
+        following = tuple(known[number] for number in sorted(known))
+        if not following or bft_validators(_rows(following)) != next_set:
+            return "its changes of validators do not lead to the set that it names"
+        return decision, following
