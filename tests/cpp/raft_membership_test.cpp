@@ -164,6 +164,28 @@ TEST(one_change_at_a_time) {
     CHECK(change(rig, 1, target_of({1, 2, 3}, {5})) == ProposeStatus::busy);
     CHECK(change(rig, 2, target_of({1, 2})) == ProposeStatus::not_leader);
 }
+// thesis §4.1: the next change may begin only once the configuration of the one before is committed, joint or not
+TEST(a_change_that_needs_no_joint_configuration_is_one_as_well) {
+    Rig rig = led_by_1(5);
+    CHECK(change(rig, 1, target_of({1, 2, 3}, {4})) == ProposeStatus::appended);
+    CHECK(!is_joint(rig, 1));
+    CHECK(change(rig, 1, target_of({1, 2, 3}, {5})) == ProposeStatus::busy);
+    CHECK_EQUAL(rig.at(1)->memberships().size(), 2U);
+    rig.run();
+    CHECK(change(rig, 1, target_of({1, 2, 3}, {5})) == ProposeStatus::appended);
+}
+TEST(a_change_is_not_over_before_c_new_is_committed) {
+    Rig rig = led_by_1(4);
+    change(rig, 1, target_of({1, 2, 3, 4}));
+    // C_old,new is committed, C_new appended and on its maker alone
+    rig.run([&](const Message& message) { return is_joint(rig, 1) || message.type != MessageType::append; });
+    CHECK(!is_joint(rig, 1));
+    CHECK_EQUAL(rig.at(1)->commit_index() + 1, rig.at(1)->membership().id);
+    CHECK(change(rig, 1, target_of({1, 2, 3})) == ProposeStatus::busy);
+    rig.at(1).tick(2);
+    rig.run();
+    CHECK(change(rig, 1, target_of({1, 2, 3})) == ProposeStatus::appended);
+}
 // the bug of single-server changes (Ongaro, raft-dev, 2015)
 TEST(a_new_leader_changes_nothing_before_it_has_committed_in_its_own_term) {
     Rig rig(3);
@@ -209,6 +231,11 @@ TEST(a_snapshot_carries_the_membership_as_of_its_index) {
     CHECK_EQUAL(rig.at(1)->snapshot().membership.id, 3U);
     CHECK(rig.at(1)->snapshot().membership.is_joint());
     CHECK_EQUAL(rig.at(1)->membership().id, 4U);
+    // by the configuration's own id a node finds the entry that made it: later ones in its log are later changes
+    rig.propose(1, "b");
+    rig.run();
+    rig.at(1)->compact(5, Payload("after"));
+    CHECK_EQUAL(rig.at(1)->snapshot().membership.id, 4U);
     Driven late(growing(5, 5));
     Message message = message_of(MessageType::snapshot, 1, 5, 1);
     message.snapshot = rig.at(1)->snapshot();

@@ -36,19 +36,19 @@ struct Reader {
     }
 };
 
-// Node 1 of three, elected by node 2; the no-op of its term is not committed.
+// Node 1, elected by as few as it takes; the no-op of its term is not committed.
 Reader elected(RaftConfig config = config_of(1, 3)) {
     config.pre_vote = false;
     Reader reader(config);
     while (reader.node.role() == Role::follower) reader.node.tick(0);
     reader.pump();
-    reader.step(vote_reply(2, 1, reader.node.term()));
+    for (NodeId id = 2; id <= config.voters.size() / 2 + 1; ++id) reader.step(vote_reply(id, 1, reader.node.term()));
     CHECK(reader.node.role() == Role::leader);
     return reader;
 }
 Reader leader(const RaftConfig& config = config_of(1, 3)) {
     Reader reader = elected(config);
-    reader.acknowledge(2, 1);
+    for (NodeId id = 2; id <= config.voters.size() / 2 + 1; ++id) reader.acknowledge(id, 1);
     CHECK_EQUAL(reader.node.commit_index(), 1U);
     return reader;
 }
@@ -100,6 +100,21 @@ TEST(a_context_that_is_used_again_is_not_confirmed_by_its_first_use) {
     reader.acknowledge(2, 1, 1);  // doubled
     CHECK_EQUAL(reader.reads.size(), 1U);
     reader.acknowledge(3, 1, 2);
+    CHECK_EQUAL(reader.reads.size(), 2U);
+}
+TEST(an_acknowledgement_of_an_earlier_round_confirms_no_later_read) {
+    Reader reader = leader(config_of(1, 5));
+    (void)reader.node.read(1);
+    reader.pump();
+    (void)reader.node.read(2);
+    reader.pump();
+    reader.acknowledge(2, 1, 1);
+    reader.acknowledge(3, 1, 1);
+    CHECK(reader.reads == (std::vector<ReadState>{{1, 1, true, INT64_MAX}}));
+    reader.acknowledge(2, 1, 2);
+    reader.acknowledge(4, 1, 1);  // late
+    CHECK_EQUAL(reader.reads.size(), 1U);
+    reader.acknowledge(4, 1, 2);
     CHECK_EQUAL(reader.reads.size(), 2U);
 }
 TEST(a_round_that_was_not_begun_is_no_answer) {
@@ -194,7 +209,17 @@ TEST(no_lease_holds_in_a_term_whose_leader_began_to_hand_over) {
     }
     reader.reads.clear();
     (void)reader.node.lease_read(1, 320);
+    reader.pump();
     CHECK(reader.reads.empty());
+    // the same lease without the hand-over
+    Reader other = leader(leased());
+    other.node.tick(100);
+    other.node.tick(200);
+    other.pump();
+    other.acknowledge(2, 1, 1);
+    (void)other.node.lease_read(1, 320);
+    other.pump();
+    CHECK(other.reads == (std::vector<ReadState>{{1, 1, true, 1'100}}));
 }
 TEST(a_lease_needs_what_it_stands_on) {
     RaftConfig config = leased();
