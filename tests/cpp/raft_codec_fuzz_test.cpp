@@ -31,7 +31,7 @@ Payload random_payload(Prng& random) {
 
 Message random_message(Prng& random) {
     Message message;
-    message.type = static_cast<MessageType>(1 + random.below(8));
+    message.type = static_cast<MessageType>(1 + random.below(9));
     message.from = static_cast<NodeId>(1 + random.below(5));
     message.to = static_cast<NodeId>(1 + random.below(5));
     message.term = random.below(2) ? random.below(9) : random.next();
@@ -43,6 +43,10 @@ Message random_message(Prng& random) {
             message.force = message.type == MessageType::vote && random.below(2) == 1;
             break;
         case MessageType::timeout_now:
+            break;
+        case MessageType::snapshot_reply:
+            message.index = random.next();
+            message.hint_index = random.next();
             break;
         case MessageType::pre_vote_reply:
         case MessageType::vote_reply:
@@ -83,6 +87,9 @@ Message random_message(Prng& random) {
         case MessageType::snapshot:
             message.snapshot->index = random.next();
             message.snapshot->term = random.next();
+            message.snapshot->offset = random.next();
+            message.snapshot->size = random.next();
+            message.snapshot->checksum = random.next();
             message.snapshot->time_ns = static_cast<std::int64_t>(random.next());
             message.snapshot->membership.id = random.next();
             for (std::uint64_t i = 1 + random.below(6); i > 0; --i)

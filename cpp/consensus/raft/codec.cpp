@@ -13,8 +13,9 @@ namespace {
 //   timeout_now:                 nothing
 //   append:                      u64 index, u64 log_term, u64 commit, u64 round, u32 count, entries
 //   append_reply:                u64 index, u64 round, and when it refuses u64 hint_index, u64 hint_term
-//   snapshot:                    u64 index, u64 term, i64 time_ns, u64 id of the membership, u32 size and the
-//                                membership (membership.hpp), u32 size, bytes
+//   snapshot:                    u64 index, u64 term, i64 time_ns, u64 offset, u64 size of all parts, u64 checksum, u64
+//                                id of the membership, u32 size and the membership (membership.hpp), u32 size, bytes
+//   snapshot_reply:              u64 index, u64 bytes that have come
 // entry: u64 term, i64 time_ns, u32 kind, u32 size, of a command the session (kind + 256: one that expires), and the
 // bytes. Its index is implied by its place.
 constexpr std::size_t kHeaderBytes = 24;
@@ -50,9 +51,10 @@ const char* decode_entries(Reader& reader, Message& message) {
     return nullptr;
 }
 
-const char* decode_snapshot(Reader& reader, Snapshot& snapshot) {
+const char* decode_snapshot(Reader& reader, SnapshotPart& snapshot) {
     std::uint32_t lists = 0, size = 0;
     if (!reader.get(snapshot.index) || !reader.get(snapshot.term) || !reader.get(snapshot.time_ns) ||
+        !reader.get(snapshot.offset) || !reader.get(snapshot.size) || !reader.get(snapshot.checksum) ||
         !reader.get(snapshot.membership.id) || !reader.get(lists) || lists > reader.left())
         return "snapshot cut short";
     if (!decode(reader.rest().first(lists), snapshot.membership)) return "no membership";
@@ -82,6 +84,8 @@ const char* to_string(MessageType type) noexcept {
             return "snapshot";
         case MessageType::timeout_now:
             return "timeout_now";
+        case MessageType::snapshot_reply:
+            return "snapshot_reply";
     }
     return "unknown";
 }
@@ -90,6 +94,7 @@ std::size_t encoded_size(const Message& message) noexcept {
     switch (message.type) {
         case MessageType::pre_vote:
         case MessageType::vote:
+        case MessageType::snapshot_reply:
             return kHeaderBytes + 16;
         case MessageType::pre_vote_reply:
         case MessageType::vote_reply:
@@ -105,7 +110,7 @@ std::size_t encoded_size(const Message& message) noexcept {
         case MessageType::append_reply:
             return kHeaderBytes + (message.reject ? 32 : 16);
         case MessageType::snapshot:
-            return kHeaderBytes + 40 + encode(message.snapshot->membership).size() + message.snapshot->state.size();
+            return kHeaderBytes + 64 + encode(message.snapshot->membership).size() + message.snapshot->state.size();
     }
     return 0;
 }
@@ -162,12 +167,19 @@ void encode(const Message& message, std::vector<std::byte>& out) {
             writer.put(message.snapshot->index);
             writer.put(message.snapshot->term);
             writer.put(message.snapshot->time_ns);
+            writer.put(message.snapshot->offset);
+            writer.put(message.snapshot->size);
+            writer.put(message.snapshot->checksum);
             writer.put(message.snapshot->membership.id);
             membership = encode(message.snapshot->membership);
             writer.put(static_cast<std::uint32_t>(membership.size()));
             writer.put(membership.bytes());
             writer.put(static_cast<std::uint32_t>(message.snapshot->state.size()));
             writer.put(message.snapshot->state.bytes());
+            break;
+        case MessageType::snapshot_reply:
+            writer.put(message.index);
+            writer.put(message.hint_index);
             break;
     }
 }
@@ -182,7 +194,7 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
     if (length != bytes.size()) return "length does not match";
     if (version != kMessageVersion) return "unknown version";
     if (type < static_cast<std::uint8_t>(MessageType::pre_vote) ||
-        type > static_cast<std::uint8_t>(MessageType::timeout_now))
+        type > static_cast<std::uint8_t>(MessageType::snapshot_reply))
         return "unknown type";
     if (flags > 3 || zero != 0) return "unknown flags";
     message.type = static_cast<MessageType>(type);
@@ -216,6 +228,9 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
             break;
         case MessageType::snapshot:
             problem = decode_snapshot(reader, *message.snapshot);
+            break;
+        case MessageType::snapshot_reply:
+            if (!reader.get(message.index) || !reader.get(message.hint_index)) problem = "reply cut short";
             break;
         case MessageType::timeout_now:
             break;

@@ -40,6 +40,7 @@ void validate(const RaftConfig& config) {
     at_least_one("max_writes_in_flight", config.max_writes_in_flight);
     at_least_one("max_append_entries", config.max_append_entries);
     at_least_one("max_append_bytes", config.max_append_bytes);
+    at_least_one("max_snapshot_part_bytes", config.max_snapshot_part_bytes);
     at_least_one("max_inflight_entries", config.max_inflight_entries);
     at_least_one("max_uncommitted_entries", config.max_uncommitted_entries);
     if (config.election_ticks <= config.heartbeat_ticks)
@@ -54,6 +55,10 @@ void validate(const RaftConfig& config) {
         throw base::ConfigError("a lease must not be negative and needs check_quorum, got lease_ns " +
                                 std::to_string(config.lease_ns) + (config.check_quorum ? "" : " without it") +
                                 "; set both, or read() instead");
+    if (config.max_snapshot_part_bytes > Payload::kMaxBytes || config.max_snapshot_bytes > Payload::kMaxBytes)
+        throw base::ConfigError("max_snapshot_part_bytes and max_snapshot_bytes must be below 4 GiB, got " +
+                                std::to_string(config.max_snapshot_part_bytes) + " and " +
+                                std::to_string(config.max_snapshot_bytes) + "; leave them out for the defaults");
     if (config.max_command_bytes > Payload::kMaxBytes)
         throw base::ConfigError("max_command_bytes must be below 4 GiB, got " +
                                 std::to_string(config.max_command_bytes) + "; try 16777216");

@@ -40,9 +40,11 @@ struct RaftConfig {
     // that time; the same on all nodes. Needs check_quorum everywhere, and tick(now_ns).
     std::int64_t lease_ns = 0;
 
-    std::size_t max_append_entries = 1024;         // a message
-    std::size_t max_append_bytes = 1U << 20;       // a message; one larger entry still goes alone
-    std::size_t max_inflight_entries = 16 * 1024;  // sent to a follower and not acknowledged
+    std::size_t max_append_entries = 1024;                // a message
+    std::size_t max_append_bytes = 1U << 20;              // a message; one larger entry still goes alone
+    std::size_t max_snapshot_part_bytes = 1U << 20;       // a message; one part is under way to a follower at a time
+    std::size_t max_snapshot_bytes = Payload::kMaxBytes;  // one that is announced as larger is not taken
+    std::size_t max_inflight_entries = 16 * 1024;         // sent to a follower and not acknowledged
     std::size_t max_uncommitted_entries = 1U << 20;
     std::size_t max_command_bytes = 16U << 20;
 };

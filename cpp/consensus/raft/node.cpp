@@ -113,7 +113,12 @@ bool RaftNode::acceptable(const Message& message) const {
         }
     }
     if (message.type == MessageType::snapshot) {
-        const Snapshot& snapshot = *message.snapshot;
+        const SnapshotPart& snapshot = *message.snapshot;
+        // a part without bytes of a state that has some would never end
+        if (snapshot.size > config_.max_snapshot_bytes || snapshot.offset > snapshot.size ||
+            snapshot.state.size() > snapshot.size - snapshot.offset ||
+            (snapshot.state.empty() && snapshot.offset != snapshot.size))
+            return false;
         if (snapshot.index == 0 || snapshot.index > kMaxTerm || snapshot.term == 0 || snapshot.term > message.term)
             return false;
         if (snapshot.membership.id > snapshot.index || !problem_of(snapshot.membership).empty()) return false;
@@ -170,6 +175,9 @@ void RaftNode::step(const Message& message) {
         case MessageType::snapshot:
             handle_snapshot(message);
             break;
+        case MessageType::snapshot_reply:
+            handle_snapshot_reply(message);
+            break;
         case MessageType::timeout_now:
             handle_timeout_now(message);
             break;
@@ -213,6 +221,7 @@ void RaftNode::set_commit(Index index) {
     if (index > log_.last_index())
         poison("commit " + std::to_string(index) + " is past the last entry " + std::to_string(log_.last_index()));
     commit_ = index;
+    if (incoming_ && incoming_->head.index <= index) incoming_.reset();
 }
 
 Progress* RaftNode::find(NodeId id) noexcept {

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,10 +49,12 @@ struct Progress {
     bool incoming = false;  // a voter of the configuration, or while it is joint of C_new
     bool outgoing = false;  // a voter of C_old
     bool witness = false;
-    bool paused = false;  // probe: one is under way
-    bool active = false;  // heard from since the last quorum check
-    std::uint32_t snapshot_ticks = 0;
-    std::uint64_t round = 0;  // the latest round of reads it acknowledged
+    bool paused = false;                     // probe: one is under way
+    bool active = false;                     // heard from since the last quorum check
+    std::uint32_t snapshot_ticks = 0;        // heartbeats since the part under way was sent
+    bool asked_again = false;                // that part was sent again, so an earlier one may be asked for
+    base::Boxed<SnapshotPart> sending = {};  // all of the snapshot; `offset` is of the part under way
+    std::uint64_t round = 0;                 // the latest round of reads it acknowledged
 };
 
 // One participant. The caller owns time (tick), the network (step, Ready::messages), the disk (Ready::entries,
@@ -61,8 +64,9 @@ struct Progress {
 class RaftNode {
   public:
     struct Counters {
-        std::uint64_t elections = 0;  // terms this node stood in
-        std::uint64_t dropped = 0;    // messages that no correct node sends
+        std::uint64_t elections = 0;          // terms this node stood in
+        std::uint64_t dropped = 0;            // messages that no correct node sends
+        std::uint64_t damaged_snapshots = 0;  // that were not what was announced once all parts had come
     };
 
     // Throws base::ConfigError for a config or a stored state that cannot work.
@@ -151,6 +155,13 @@ class RaftNode {
     Index acknowledged_by(bool Progress::*votes, bool self);
     void abandon_reads();
 
+    // install.cpp
+    void send_snapshot(Progress& peer);
+    void send_part(Progress& peer);
+    void handle_snapshot(const Message& message);
+    void handle_snapshot_reply(const Message& message);
+    void install(Snapshot snapshot);
+
     // transfer.cpp
     bool hand_over(const Progress& peer);
     void tick_transfer();
@@ -177,10 +188,9 @@ class RaftNode {
     // replication.cpp
     void handle_append(const Message& message);
     void handle_append_reply(const Message& message);
-    void handle_snapshot(const Message& message);
     void back_off(Progress& peer, const Message& reply);
     void send_append(Progress& peer, bool heartbeat);
-    void send_snapshot(Progress& peer);
+    void send_heartbeat(Progress& peer);
     Index last_for(const Progress& peer) const noexcept;
     void send_where_needed(Progress& peer);
     void broadcast();
@@ -236,6 +246,14 @@ class RaftNode {
     NodeId transferee_ = kNoNode;
     std::uint32_t transfer_elapsed_ = 0;
     bool handed_over_ = false;  // the transferee was told to stand
+
+    struct Incoming {
+        SnapshotPart head;  // which snapshot it is
+        std::vector<std::byte> bytes;
+    };
+    std::optional<Incoming> incoming_;  // what of a snapshot has come so far
+    Index checksum_index_ = 0;          // of the snapshot that checksum_ is of
+    std::uint64_t checksum_ = 0;
 
     std::vector<Message> outbox_;  // the first outbox_size_ wait to be sent; the rest are kept for their capacity
     std::size_t outbox_size_ = 0;

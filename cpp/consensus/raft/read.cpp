@@ -47,8 +47,7 @@ void RaftNode::ask_for_reads() {
     // thesis §6.4, step 3: it makes sure that nobody else leads, by a round of heartbeats begun after the read came.
     // The round's number, never used twice, tells its acknowledgements from those of earlier ones (etcd #20418).
     begin_round();
-    for (Progress& peer : peers_)
-        if (peer.state != Progress::State::snapshot) send_append(peer, true);
+    for (Progress& peer : peers_) send_heartbeat(peer);
     confirm_reads();
 }
 

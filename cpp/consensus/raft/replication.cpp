@@ -1,4 +1,4 @@
-// RaftNode: replication and commit (paper §5.3, §5.4.2, §7).
+// RaftNode: replication and commit (paper §5.3, §5.4.2).
 #include <algorithm>
 
 #include "consensus/quorum.hpp"
@@ -45,13 +45,12 @@ void RaftNode::heartbeat() {
     if (config_.lease_ns != 0) begin_round();
     for (Progress& peer : peers_) {
         peer.paused = false;
-        if (peer.state == Progress::State::snapshot &&
-            ++peer.snapshot_ticks * config_.heartbeat_ticks >= config_.election_ticks) {
-            // unanswered for an election time-out: it was lost, or the follower restarted
-            send_snapshot(peer);
-        } else if (peer.state != Progress::State::snapshot) {
-            send_append(peer, true);
-        }
+        send_heartbeat(peer);
+        if (peer.state != Progress::State::snapshot) continue;
+        if (++peer.snapshot_ticks * config_.heartbeat_ticks < config_.election_ticks) continue;
+        // unanswered for an election time-out: it was lost, or the follower restarted
+        peer.asked_again = true;
+        send_part(peer);
     }
 }
 
@@ -84,13 +83,14 @@ void RaftNode::send_append(Progress& peer, bool heartbeat_only) {
         peer.next += count;
 }
 
-void RaftNode::send_snapshot(Progress& peer) {
-    peer.state = Progress::State::snapshot;
-    peer.snapshot_index = snapshot_.index;
-    peer.snapshot_ticks = 0;
-    Message& message = send(MessageType::snapshot, peer.id, hard_.term);
-    message.snapshot = snapshot_;
-    if (peer.witness) message.snapshot->state = Payload();
+void RaftNode::send_heartbeat(Progress& peer) {
+    if (peer.state != Progress::State::snapshot) {
+        send_append(peer, true);
+        return;
+    }
+    // What the follower has is not known here any more, but that nothing comes before the first entry is true of every
+    // log: so it hears of its leader, confirms reads, and does not stand while parts of the snapshot get lost.
+    send(MessageType::append, peer.id, hard_.term).round = round_;
 }
 
 void RaftNode::handle_append(const Message& message) {
@@ -180,6 +180,7 @@ void RaftNode::handle_append_reply(const Message& message) {
         peer->state = Progress::State::replicate;
         peer->next = peer->match + 1;
         peer->paused = false;
+        peer->sending.reset();
     }
     peer->next = std::max(peer->next, peer->match + 1);
     advance_commit();
@@ -226,35 +227,6 @@ Index RaftNode::matched_by(bool Progress::*votes, bool self) {
     for (const Progress& peer : peers_)
         if (peer.*votes) matched_.push_back(peer.match);
     return quorum_index(matched_);
-}
-
-void RaftNode::handle_snapshot(const Message& message) {
-    if (role_ == Role::leader)
-        poison("nodes " + std::to_string(config_.id) + " and " + std::to_string(message.from) + " both lead term " +
-               std::to_string(hard_.term));
-    if (role_ != Role::follower || leader_ != message.from) become_follower(hard_.term, message.from);
-    election_elapsed_ = contact_elapsed_ = 0;
-    const Snapshot& snapshot = *message.snapshot;
-    Message& reply = send(MessageType::append_reply, message.from, hard_.term);
-    if (snapshot.index <= commit_) {
-        // stale: the log is past it, and neither commit nor applied moves backwards
-        reply.index = commit_;
-        return;
-    }
-    // §7: entries it covers go; a suffix that agrees with it stays
-    log_.restore(snapshot);
-    if (log_.last_index() == snapshot.index) {
-        // nothing after it stayed: what is on its way to the disk from there on is foreign
-        writes_.truncated_from(snapshot.index + 1);
-        written_ = snapshot.index;
-    }
-    written_ = std::max(written_, snapshot.index);
-    snapshot_ = snapshot;
-    restore_membership(snapshot);
-    snapshot_pending_ = true;
-    applied_ = snapshot.index;
-    set_commit(snapshot.index);
-    reply.index = snapshot.index;
 }
 
 }  // namespace fastmas::consensus::raft

@@ -26,6 +26,7 @@ bool waits_for_disk(const Message& message) noexcept {
         case MessageType::vote_reply:
         case MessageType::pre_vote_reply:
         case MessageType::append_reply:
+        case MessageType::snapshot_reply:
             return true;
     }
     return true;

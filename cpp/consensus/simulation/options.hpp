@@ -30,6 +30,7 @@ struct SimOptions {
     bool pre_vote = true;
     bool check_quorum = true;
     std::size_t max_append_entries = 1024;
+    std::size_t max_snapshot_part_bytes = 1U << 20;  // protocols that send snapshots in parts
     std::size_t accept_quorum = 0;             // Paxos: how many must accept, the others' sizes follow; 0 = a majority
     std::int64_t start_ns = 0;                 // the clock once the first leader is elected and all is quiet
     std::int64_t timeout_ns = 10'000'000'000;  // how long a proposal may take

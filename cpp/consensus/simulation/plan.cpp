@@ -43,6 +43,7 @@ void each_option(Options& options, Visit visit) {
     visit("pre_vote", options.pre_vote);
     visit("check_quorum", options.check_quorum);
     visit("max_append_entries", options.max_append_entries);
+    visit("max_snapshot_part_bytes", options.max_snapshot_part_bytes);
     visit("accept_quorum", options.accept_quorum);
     visit("snapshot_every", options.snapshot_every);
     visit("timeout_ns", options.timeout_ns);

@@ -101,6 +101,7 @@ void InvariantChecker::on_persist(const RaftNode& node, const Ready& ready) {
 void InvariantChecker::on_send(const RaftNode& node, const Message& message, const SimDisk& disk) {
     ++checks_;
     forced_votes_ += message.force;
+    parts_ += message.type == MessageType::snapshot && message.snapshot->offset != 0;
     const HardState& stored = disk.hard_state();
     const char* const invariant = "nothing leaves before what it says is durable";
     const bool asks_about_next =

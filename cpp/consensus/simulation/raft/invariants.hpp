@@ -50,6 +50,7 @@ class InvariantChecker {
         std::uint64_t rolled_back = 0;      // truncated away again
     };
     std::uint64_t reads() const noexcept { return reads_; }
+    std::uint64_t parts() const noexcept { return parts_; }  // of snapshots, beyond the first
     std::uint64_t forced_votes() const noexcept { return forced_votes_; }
     const Changes& changes() const noexcept { return changes_; }
     std::size_t terms_led() const noexcept { return leaders_.size(); }
@@ -88,6 +89,7 @@ class InvariantChecker {
     Changes changes_;
     std::uint64_t reads_ = 0;
     std::uint64_t forced_votes_ = 0;
+    std::uint64_t parts_ = 0;
     Index claimed_ = 0;  // the furthest that any node said is committed, be it checked already or not
     AppliedHistory history_;
     std::uint64_t checks_ = 0;

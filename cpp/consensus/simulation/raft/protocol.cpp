@@ -16,6 +16,7 @@ std::unique_ptr<RaftNode> RaftProtocol::boot(const SimOptions& options, NodeId i
     config.pre_vote = options.pre_vote;
     config.check_quorum = options.check_quorum;
     config.max_append_entries = options.max_append_entries;
+    config.max_snapshot_part_bytes = options.max_snapshot_part_bytes;
     config.async_storage = options.disk_delay_ns != 0;
     return std::make_unique<RaftNode>(std::move(config), disk.load());
 }
@@ -48,6 +49,7 @@ void RaftProtocol::draw_options(SimOptions& options, base::Prng& random) {
     options.max_append_entries = 1 + random.below(8);
     if (options.nodes >= 3 && random.chance_ppm(500'000)) options.spare = random.below(options.nodes - 1);
     if (options.nodes - options.spare >= 3 && random.chance_ppm(200'000)) options.witnesses = 1;
+    if (random.chance_ppm(700'000)) options.max_snapshot_part_bytes = std::size_t{64} << random.below(6);
     options.disk_delay_ns = random.chance_ppm(400'000) ? random.between(1, 60) * 500'000 : 0;
 }
 
@@ -111,6 +113,7 @@ void RaftProtocol::cover(const SimCluster<RaftProtocol>& sim, Coverage& coverage
     coverage.add("terms led", sim.invariants().terms_led());
     coverage.add("reads confirmed", sim.invariants().reads());
     coverage.add("leaderships handed over", sim.invariants().forced_votes());
+    coverage.add("snapshot parts beyond the first", sim.invariants().parts());
     coverage.add("configurations in force", sim.invariants().memberships());
     coverage.add("joint configurations", sim.invariants().changes().joint);
     coverage.add("joint states left by a later leader", sim.invariants().changes().left_by_another);
