@@ -232,7 +232,15 @@ TEST(messages_of_strangers_and_impossible_terms_are_dropped_and_counted) {
     CHECK_EQUAL(dropped([](Message& m) { m.from = 1; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.to = 2; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.term = 0; }), 1U);
-    CHECK_EQUAL(dropped([](Message& m) { m.term = kMaxTerm + 1; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.term = kMaxTerm; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.commit = kMaxTerm + 1; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) {
+                    m.type = MessageType::append_reply;
+                    m.reject = true;
+                    m.index = 3;
+                    m.hint_index = 4;
+                }),
+                1U);
     CHECK_EQUAL(dropped([](Message& m) { m.log_term = 2; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.log_term = 1; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.index = 1; }), 1U);

@@ -64,6 +64,10 @@ TEST(a_config_that_cannot_work_says_why) {
     expect_config_error([](RaftConfig& c) { c.heartbeat_ticks = 0; }, "heartbeat_ticks must be at least 1, got 0");
     expect_config_error([](RaftConfig& c) { c.max_append_entries = 0; },
                         "max_append_entries must be at least 1, got 0");
+    expect_config_error([](RaftConfig& c) { c.max_uncommitted_bytes = 0; },
+                        "max_uncommitted_bytes must be at least 1, got 0");
+    expect_config_error([](RaftConfig& c) { c.max_inflight_bytes = 1000; },
+                        "max_inflight_bytes must be at least max_append_bytes (1048576), got 1000; raise it, or lower");
     expect_config_error([](RaftConfig& c) { c.election_ticks = 2; },
                         "election_ticks must exceed heartbeat_ticks (2), got 2; try 10");
     expect_config_error([](RaftConfig& c) { c.max_command_bytes = std::size_t{1} << 40; },
@@ -126,6 +130,94 @@ TEST(a_proposal_that_was_dropped_is_told_apart_from_one_that_was_appended) {
     CHECK(node.propose(Payload("12345"), {}, 0).status == ProposeStatus::too_large);
     CHECK(node.propose(Payload("1234"), {}, 0).status == ProposeStatus::appended);
     CHECK(node.propose(Payload("1"), {}, 0).status == ProposeStatus::full);
+}
+
+TEST(the_bytes_that_wait_for_a_commit_are_bounded) {
+    RaftConfig config = plain_config(1, 3);
+    config.max_uncommitted_bytes = 10;
+    Driven node(config);
+    node.time_out();
+    node.step(vote_reply(2, 1, 1));
+    const auto propose = [&](std::size_t bytes) {
+        return node->propose(Payload(std::string(bytes, 'x')), {}, 0).status;
+    };
+    // more than all is taken as long as nothing waits
+    CHECK(propose(50) == ProposeStatus::appended);
+    CHECK(propose(1) == ProposeStatus::full);
+    node.take();
+    node.step(append_reply(2, 1, 1, 2));
+    CHECK_EQUAL(node->commit_index(), 2U);
+    CHECK(propose(6) == ProposeStatus::appended);
+    CHECK(propose(5) == ProposeStatus::full);
+    CHECK(propose(4) == ProposeStatus::appended);
+    CHECK(propose(0) == ProposeStatus::appended);
+    CHECK(propose(1) == ProposeStatus::full);
+    // and told apart from a leader that is handing over
+    CHECK(node->transfer_leadership(2) == ProposeStatus::appended);
+    CHECK(propose(1) == ProposeStatus::busy);
+}
+
+TEST(the_bytes_under_way_to_a_follower_are_bounded) {
+    RaftConfig config = plain_config(1, 3);
+    config.max_append_bytes = 40;
+    config.max_inflight_bytes = 100;
+    Driven node(config);
+    node.time_out();
+    node.step(vote_reply(2, 1, 1));
+    node.step(append_reply(2, 1, 1, 1));
+    for (int i = 0; i < 40; ++i) (void)node->propose(Payload(std::string(15, 'x')), {}, 0);
+    const auto under_way = [](const std::vector<Message>& messages) {
+        std::size_t bytes = 0;
+        for (const Message& message : messages)
+            if (message.to == 2)
+                for (const Entry& entry : message.entries) bytes += entry.command.size();
+        return bytes;
+    };
+    CHECK_EQUAL(under_way(node.take()), 90U);
+    CHECK_EQUAL(under_way(node.step(append_reply(2, 1, 1, 3))), 30U);
+    CHECK_EQUAL(under_way(node.step(append_reply(2, 1, 1, 3))), 0U);
+    // one that is larger than all goes alone
+    for (Index index = 4; index <= 41; ++index) node.step(append_reply(2, 1, 1, index));
+    (void)node->propose(Payload(std::string(500, 'y')), {}, 0);
+    (void)node->propose(Payload(std::string(1, 'z')), {}, 0);
+    CHECK_EQUAL(under_way(node.take()), 500U);
+    CHECK_EQUAL(under_way(node.step(append_reply(2, 1, 1, 42))), 1U);
+}
+
+TEST(a_log_knows_its_bytes_through_truncation_compaction_and_snapshots) {
+    Log log({}, log_of({1, 1, 1}));  // two bytes each
+    for (Index index = 4; index <= 9; ++index) log.append(command_entry(2, index, std::string(index, 'x')));
+    CHECK_EQUAL(log.bytes(1, 9), 6U + 4 + 5 + 6 + 7 + 8 + 9);
+    CHECK_EQUAL(log.bytes(3, 5), 2U + 4 + 5);
+    CHECK_EQUAL(log.bytes(5, 4), 0U);
+    log.truncate_from(8);
+    CHECK_EQUAL(log.bytes(1, 7), 6U + 4 + 5 + 6 + 7);
+    log.compact(2);
+    CHECK_EQUAL(log.bytes(1, 4), 2U + 4);
+    log.compact(5);  // moves what is dead away
+    CHECK_EQUAL(log.bytes(1, 7), 6U + 7);
+    log.append(command_entry(2, 8, "12345"));
+    CHECK_EQUAL(log.bytes(7, 8), 7U + 5);
+    log.restore({20, 3, 0, {}, {}});
+    log.append(command_entry(3, 21, "123"));
+    CHECK_EQUAL(log.bytes(1, 21), 3U);
+}
+
+// Terms end, and a message can bring a node there: it stays a follower that can be led, and breaks nothing.
+TEST(a_node_in_the_last_term_does_not_stand) {
+    for (const bool pre_vote : {false, true}) {
+        RaftConfig config = plain_config(1, 3);
+        config.pre_vote = pre_vote;
+        Driven node(config);
+        node.step(append(2, 1, kMaxTerm - 1, 0, 0));
+        CHECK_EQUAL(node->term(), kMaxTerm - 1);
+        node.tick(100);
+        node.step(message_of(MessageType::timeout_now, 2, 1, kMaxTerm - 1));
+        CHECK(node->role() == Role::follower && node->poisoned().empty());
+        CHECK(!node.step(append(2, 1, kMaxTerm - 1, 0, 0, {command_entry(kMaxTerm - 1, 1)}))[0].reject);
+        node.step(append(2, 1, kMaxTerm, 0, 0));
+        CHECK_EQUAL(node->counters().dropped, 1U);
+    }
 }
 
 TEST(time_never_falls_whatever_the_clock_says) {
@@ -285,6 +377,15 @@ TEST(compact_takes_applied_indexes_only) {
     CHECK_THROWS(
         node.compact(1, Payload()), ConfigError,
         "compact takes an applied index above the last snapshot's, got 1 with 0 applied and the snapshot at 0");
+    while (node.role() != Role::leader) node.tick();
+    (void)node.ready();
+    node.advance();
+    CHECK_EQUAL(node.commit_index(), 1U);  // and not applied yet
+    CHECK_THROWS(node.compact(1, Payload()), ConfigError, "got 1 with 0 applied");
+    (void)node.ready();
+    node.advance();
+    node.compact(1, Payload("state"));
+    CHECK_THROWS(node.compact(1, Payload()), ConfigError, "got 1 with 1 applied and the snapshot at 1");
 }
 
 TEST(commands_are_counted_without_no_ops_and_duplicates) {

@@ -43,6 +43,11 @@ void validate(const RaftConfig& config) {
     at_least_one("max_snapshot_part_bytes", config.max_snapshot_part_bytes);
     at_least_one("max_inflight_entries", config.max_inflight_entries);
     at_least_one("max_uncommitted_entries", config.max_uncommitted_entries);
+    at_least_one("max_uncommitted_bytes", config.max_uncommitted_bytes);
+    if (config.max_inflight_bytes < config.max_append_bytes)
+        throw base::ConfigError("max_inflight_bytes must be at least max_append_bytes (" +
+                                std::to_string(config.max_append_bytes) + "), got " +
+                                std::to_string(config.max_inflight_bytes) + "; raise it, or lower max_append_bytes");
     if (config.election_ticks <= config.heartbeat_ticks)
         throw base::ConfigError(
             "election_ticks must exceed heartbeat_ticks (" + std::to_string(config.heartbeat_ticks) + "), got " +

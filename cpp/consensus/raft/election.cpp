@@ -27,7 +27,6 @@ void RaftNode::become_follower(Term term, NodeId leader) {
 }
 
 void RaftNode::campaign(bool pre, bool force) {
-    if (hard_.term >= kMaxTerm) poison("the term counter is used up");
     leader_ = kNoNode;
     granted_.clear();
     refused_.clear();
@@ -136,7 +135,8 @@ void RaftNode::count_own_vote() {
 }
 
 bool RaftNode::may_lead() const noexcept {
-    if (config_.witness) return false;  // it has no commands to send
+    if (config_.witness) return false;             // it has no commands to send
+    if (hard_.term + 1 >= kMaxTerm) return false;  // there is no later term
     if (in_incoming_ || in_outgoing_) return true;
     // thesis §4.2.2: a server that is not part of its own latest configuration still stands, without counting itself,
     // until that configuration is committed: the others may need its vote, and its log may be the longest

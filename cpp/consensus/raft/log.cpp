@@ -24,6 +24,7 @@ Log::Log(const Snapshot& snapshot, std::vector<Entry> entries)
                                     " after " + std::to_string(term) + " at index " + std::to_string(entry.index) +
                                     "; restore the store from a healthy copy");
         term = entry.term;
+        bytes_.push_back((bytes_.empty() ? 0 : bytes_.back()) + entry.command.size());
     }
     stable_index_ = last_index();
 }
@@ -56,12 +57,14 @@ Index Log::last_not_after(Term term) const noexcept {
 }
 
 Entry& Log::append(Entry entry) {
+    bytes_.push_back((bytes_.empty() ? bytes_before_ : bytes_.back()) + entry.command.size());
     entries_.push_back(std::move(entry));
     return entries_.back();
 }
 
 void Log::truncate_from(Index index) noexcept {
     entries_.resize(dead_ + static_cast<std::size_t>(index - first_index()));
+    bytes_.resize(entries_.size());
     stable_index_ = std::min(stable_index_, index - 1);
 }
 
@@ -78,6 +81,8 @@ void Log::compact(Index index) noexcept {
     dead_ += count;
     snapshot_index_ = index;
     if (dead_ * 2 >= entries_.size()) {
+        bytes_before_ = bytes_[dead_ - 1];
+        bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(dead_));
         entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(dead_));
         dead_ = 0;
     }
@@ -91,6 +96,7 @@ void Log::restore(const Snapshot& snapshot) noexcept {
         return;
     }
     entries_.clear();
+    bytes_.clear();
     dead_ = 0;
     snapshot_index_ = snapshot.index;
     snapshot_term_ = snapshot.term;

@@ -96,13 +96,18 @@ bool RaftNode::acceptable(const Message& message) const {
     // From whom is not asked: a node may lack the very entry that brings the sender in, and a voter answers the
     // request, not its own view of the membership (§6). Only members are counted.
     if (message.from == kNoNode) return false;
-    if (message.term == 0 || message.term > kMaxTerm || message.index > kMaxTerm || message.log_term > message.term)
+    if (message.term == 0 || message.term >= kMaxTerm || message.index > kMaxTerm || message.log_term > message.term)
         return false;
     const bool names_an_entry = message.type == MessageType::append || message.type == MessageType::vote ||
                                 message.type == MessageType::pre_vote;
     // only the place before the first entry has term 0
     if (names_an_entry && (message.index == 0) != (message.log_term == 0)) return false;
+    // what is refused is told by an entry at or before it
+    if (message.type == MessageType::append_reply && message.reject &&
+        (message.hint_index > message.index || message.hint_term > message.term))
+        return false;
     if (message.type == MessageType::append) {
+        if (message.commit > kMaxTerm) return false;
         Index index = message.index;
         Term term = message.log_term;
         for (const Entry& entry : message.entries) {
@@ -191,7 +196,11 @@ Proposal RaftNode::propose(Payload command, const Session& session, std::int64_t
     // (§6), and one that is handing over lets its successor catch up (thesis §3.10)
     if ((!in_incoming_ && !in_outgoing_) || transferee_ != kNoNode) return {ProposeStatus::busy, hard_.term, 0};
     if (command.size() > config_.max_command_bytes) return {ProposeStatus::too_large, hard_.term, 0};
-    if (log_.last_index() - commit_ >= config_.max_uncommitted_entries) return {ProposeStatus::full, hard_.term, 0};
+    // what alone would be too much still goes when nothing else waits
+    const std::uint64_t waiting = log_.bytes(commit_ + 1, log_.last_index());
+    if (log_.last_index() - commit_ >= config_.max_uncommitted_entries ||
+        (waiting != 0 && waiting + command.size() > config_.max_uncommitted_bytes))
+        return {ProposeStatus::full, hard_.term, 0};
     append_own(EntryKind::command, std::move(command), session, now_ns);
     return {ProposeStatus::appended, hard_.term, log_.last_index()};
 }

@@ -192,6 +192,8 @@ class RaftNode {
     void send_append(Progress& peer, bool heartbeat);
     void send_heartbeat(Progress& peer);
     Index last_for(const Progress& peer) const noexcept;
+    std::uint64_t in_flight_to(const Progress& peer) const noexcept;
+    bool has_room(const Progress& peer) const noexcept;
     void send_where_needed(Progress& peer);
     void broadcast();
     void heartbeat();

@@ -23,6 +23,16 @@ Index RaftNode::last_for(const Progress& peer) const noexcept {
     return peer.witness && config_.async_storage ? log_.stable_index() : log_.last_index();
 }
 
+std::uint64_t RaftNode::in_flight_to(const Progress& peer) const noexcept {
+    return log_.bytes(peer.match + 1, peer.next - 1);
+}
+
+bool RaftNode::has_room(const Progress& peer) const noexcept {
+    if (peer.next - peer.match > std::min<Index>(config_.max_inflight_entries, peer.window)) return false;
+    const std::uint64_t under_way = in_flight_to(peer);
+    return under_way == 0 || under_way + log_.bytes(peer.next, peer.next) <= config_.max_inflight_bytes;
+}
+
 void RaftNode::send_where_needed(Progress& peer) {
     switch (peer.state) {
         case Progress::State::snapshot:
@@ -33,8 +43,7 @@ void RaftNode::send_where_needed(Progress& peer) {
         case Progress::State::replicate:
             // pipelined: as many messages as the window takes; each moves next forward
             // (it may turn out on the way that the follower needs the snapshot)
-            while (peer.state == Progress::State::replicate && peer.next <= last_for(peer) &&
-                   peer.next - peer.match <= std::min<Index>(config_.max_inflight_entries, peer.window))
+            while (peer.state == Progress::State::replicate && peer.next <= last_for(peer) && has_room(peer))
                 send_append(peer, false);
             if (peer.state == Progress::State::replicate && peer.commit_sent < commit_) send_append(peer, true);
             return;
@@ -69,10 +78,12 @@ void RaftNode::send_append(Progress& peer, bool heartbeat_only) {
     message.round = round_;
     peer.commit_sent = commit_;
     if (heartbeat_only && peer.state == Progress::State::replicate) return;
-    std::size_t count = 0, bytes = 0;
+    std::size_t count = 0, bytes = 0, limit = config_.max_append_bytes;
+    if (peer.state == Progress::State::replicate)
+        limit = std::min<std::size_t>(limit, config_.max_inflight_bytes - in_flight_to(peer));
     for (const Entry& entry : log_.slice(peer.next, last_for(peer))) {
         bytes += entry.command.size();
-        if (count == config_.max_append_entries || (count != 0 && bytes > config_.max_append_bytes)) break;
+        if (count == config_.max_append_entries || (count != 0 && bytes > limit)) break;
         message.entries.push_back(entry);
         if (peer.witness && entry.kind == EntryKind::command) message.entries.back().command = Payload();
         ++count;

@@ -9,7 +9,8 @@
 namespace fastmas::consensus::raft {
 
 using Term = std::uint64_t;  // 0 = before the first election
-// A term above it is refused as hostile: the last terms before the counter wraps are never reached by elections.
+// Terms end before it. Elections never get there; a message that says so is refused, and a node in the last term stands
+// for no later one: it stays what it is.
 inline constexpr Term kMaxTerm = Term{1} << 62;
 
 struct Entry {
