@@ -77,6 +77,7 @@ Message random_message(Prng& random) {
         }
         case MessageType::append_reply:
             message.reject = random.below(2) == 1;
+            message.lost = message.reject && random.below(2) == 1;
             message.index = random.next();
             message.round = random.next();
             if (message.reject) {

@@ -6,8 +6,8 @@
 namespace fastmas::consensus::raft {
 namespace {
 
-// Layout: u32 length of all, u8 version, u8 type, u8 flags (bit 0: reject, 1: force), u8 zero, u32 from, u32 to, u64
-// term, then by type
+// Layout: u32 length of all, u8 version, u8 type, u8 flags (bit 0: reject, 1: force, 2: lost), u8 zero, u32 from, u32
+// to, u64 term, then by type
 //   pre_vote, vote:              u64 index, u64 log_term
 //   pre_vote_reply, vote_reply:  nothing
 //   timeout_now:                 nothing
@@ -123,7 +123,7 @@ void encode(const Message& message, std::vector<std::byte>& out) {
     writer.put(static_cast<std::uint32_t>(size));
     writer.put(kMessageVersion);
     writer.put(static_cast<std::uint8_t>(message.type));
-    writer.put(static_cast<std::uint8_t>((message.reject ? 1 : 0) | (message.force ? 2 : 0)));
+    writer.put(static_cast<std::uint8_t>((message.reject ? 1 : 0) | (message.force ? 2 : 0) | (message.lost ? 4 : 0)));
     writer.put(std::uint8_t{0});
     writer.put(message.from);
     writer.put(message.to);
@@ -196,10 +196,11 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
     if (type < static_cast<std::uint8_t>(MessageType::pre_vote) ||
         type > static_cast<std::uint8_t>(MessageType::snapshot_reply))
         return "unknown type";
-    if (flags > 3 || zero != 0) return "unknown flags";
+    if (flags > 7 || zero != 0) return "unknown flags";
     message.type = static_cast<MessageType>(type);
     message.reject = (flags & 1U) != 0;
     message.force = (flags & 2U) != 0;
+    message.lost = (flags & 4U) != 0;
     message.round = 0;
     message.index = message.commit = message.hint_index = 0;
     message.log_term = message.hint_term = 0;
@@ -238,6 +239,8 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
     if (problem != nullptr) return problem;
     if (message.reject && !is_reply) return "only a reply can refuse";
     if (message.force && message.type != MessageType::vote) return "only a vote request can be forced";
+    if (message.lost && (message.type != MessageType::append_reply || !message.reject))
+        return "only a refused append tells of a loss";
     if (reader.left() != 0) return "bytes after the end";
     return nullptr;
 }

@@ -83,7 +83,8 @@ void RaftNode::become_leader() {
 
 bool RaftNode::log_is_up_to_date(Index last_index, Term last_term) const noexcept {
     // §5.4.1: the later last term wins; with equal terms the longer log
-    return last_term > log_.last_term() || (last_term == log_.last_term() && last_index >= log_.last_index());
+    // (of the log that this node acknowledged, also where its disk has damaged it since)
+    return LogEnd{last_term, last_index} >= std::max(log_end(), hard_.lost);
 }
 
 bool RaftNode::in_contact_with_leader() const noexcept {
@@ -137,6 +138,7 @@ void RaftNode::count_own_vote() {
 bool RaftNode::may_lead() const noexcept {
     if (config_.witness) return false;             // it has no commands to send
     if (hard_.term + 1 >= kMaxTerm) return false;  // there is no later term
+    if (hard_.lost.index != 0) return false;       // what it lacks may be committed
     if (in_incoming_ || in_outgoing_) return true;
     // thesis §4.2.2: a server that is not part of its own latest configuration still stands, without counting itself,
     // until that configuration is committed: the others may need its vote, and its log may be the longest

@@ -128,6 +128,7 @@ void RaftNode::install(Snapshot snapshot) {
     restore_membership(snapshot_);
     snapshot_pending_ = true;
     applied_ = snapshot_.index;
+    catch_up();
     set_commit(snapshot_.index);
 }
 

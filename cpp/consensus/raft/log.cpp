@@ -80,6 +80,7 @@ void Log::compact(Index index) noexcept {
     for (std::size_t i = dead_; i < dead_ + count; ++i) entries_[i].command = Payload();
     dead_ += count;
     snapshot_index_ = index;
+    stable_index_ = std::max(stable_index_, index);
     if (dead_ * 2 >= entries_.size()) {
         bytes_before_ = bytes_[dead_ - 1];
         bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(dead_));
@@ -92,7 +93,6 @@ void Log::restore(const Snapshot& snapshot) noexcept {
     if (snapshot.index <= snapshot_index_) return;
     if (term(snapshot.index) == snapshot.term) {
         compact(snapshot.index);
-        stable_index_ = std::max(stable_index_, snapshot.index);
         return;
     }
     entries_.clear();

@@ -48,7 +48,9 @@ class Log {
     void mark_stable(Index index) noexcept { stable_index_ = std::max(stable_index_, index); }
     // The same, if it still holds that entry of that term there.
     void mark_stable(Index index, Term term) noexcept;
-    // Forgets the entries up to index, which the log holds.
+    // What the disk holds from index on is not what the log holds.
+    void mark_unstable(Index index) noexcept { stable_index_ = std::min(stable_index_, index - 1); }
+    // Forgets the entries up to index, which the log holds and a durable snapshot stands for.
     void compact(Index index) noexcept;
     // The snapshot replaces the log; a suffix that agrees with it stays.
     void restore(const Snapshot& snapshot) noexcept;

@@ -47,6 +47,7 @@ struct Message {
     MessageType type = MessageType::append;
     bool reject = false;  // replies
     bool force = false;   // vote: on the leader's own request, so that whoever hears that leader answers, too
+    bool lost = false;    // refusing append_reply: what it acknowledged from hint_index on, its disk has damaged
     NodeId from = kNoNode;
     NodeId to = kNoNode;
     Term term = 0;      // the sender's; of pre_vote and a granting pre_vote_reply: the term the candidate would start

@@ -41,7 +41,9 @@ RaftNode::RaftNode(RaftConfig config, PersistentState stored)
       written_(log_.last_index()) {
     // The power went after duty 2 and before duty 3. A vote in that term would have been stored before; nobody was told
     // of either yet. (Another node's copy of the store would not do: it forgets whom this one voted for.)
-    if (log_.last_term() > hard_.term) set_hard_state(log_.last_term(), kNoNode);
+    const Term last_term = std::max(log_.last_term(), stored.lost.term);
+    if (last_term > hard_.term) set_hard_state(last_term, kNoNode);
+    remember_lost(stored.lost);
     if (!config_.joining) config_.witness = initial_membership(config_).is_witness(config_.id);
     load_memberships();
     draw_election_timeout();
@@ -62,6 +64,7 @@ void RaftNode::poison(const std::string& text) {
 
 void RaftNode::tick() {
     enter();
+    if (!is_loss_stored_) return;  // the first ready() comes before anything else
     if (writes_.in_flight() != 0 && !storage_hangs()) ++write_elapsed_;
     if (role_ == Role::leader) {
         // a leader whose disk hangs holds everybody up while it answers every heartbeat: another one does better
@@ -104,7 +107,8 @@ bool RaftNode::acceptable(const Message& message) const {
     if (names_an_entry && (message.index == 0) != (message.log_term == 0)) return false;
     // what is refused is told by an entry at or before it
     if (message.type == MessageType::append_reply && message.reject &&
-        (message.hint_index > message.index || message.hint_term > message.term))
+        (message.hint_index > message.index || message.hint_term > message.term ||
+         (message.lost && message.hint_index == 0)))
         return false;
     if (message.type == MessageType::append) {
         if (message.commit > kMaxTerm) return false;
@@ -133,6 +137,7 @@ bool RaftNode::acceptable(const Message& message) const {
 
 void RaftNode::step(const Message& message) {
     enter();
+    if (!is_loss_stored_) return;  // as good as lost
     if (!acceptable(message)) {
         ++counters_.dropped;
         return;
@@ -213,6 +218,7 @@ void RaftNode::compact(Index index, Payload state) {
                                 " applied and the snapshot at " + std::to_string(snapshot_.index) +
                                 "; snapshot what was applied");
     log_.compact(index);
+    written_ = std::max(written_, index);
     // the membership as of index: a later one may stand in the log already
     const auto later =
         std::find_if(memberships_.begin(), memberships_.end(), [&](const Membership& each) { return each.id > index; });
@@ -221,7 +227,8 @@ void RaftNode::compact(Index index, Payload state) {
 }
 
 void RaftNode::set_hard_state(Term term, NodeId vote) noexcept {
-    hard_ = {term, vote};
+    hard_.term = term;
+    hard_.vote = vote;
     hard_changed_ = true;
 }
 
@@ -243,7 +250,7 @@ Message& RaftNode::send(MessageType type, NodeId to, Term term) {
     if (outbox_size_ == outbox_.size()) outbox_.emplace_back();
     Message& message = outbox_[outbox_size_++];
     message.type = type;
-    message.reject = message.force = false;
+    message.reject = message.force = message.lost = false;
     message.round = 0;
     message.from = config_.id;
     message.to = to;

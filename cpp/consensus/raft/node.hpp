@@ -104,6 +104,9 @@ class RaftNode {
     void advance();
     // Asynchronous storage: the write of this number and all before it are durable.
     void stored(std::uint64_t write);
+    // What the disk holds from entry `first` on cannot be read any more, though it was durable: the next ready() hands
+    // it out again. For a node that runs; one that starts is told by PersistentState::lost.
+    void damaged(Index first);
     // The caller holds a durable snapshot of all entries up to `index`, which is applied already; the log forgets them.
     void compact(Index index, Payload state);
 
@@ -118,6 +121,8 @@ class RaftNode {
     const Snapshot& snapshot() const noexcept { return snapshot_; }                // what the log no longer holds
     const Membership& membership() const noexcept { return memberships_.back(); }  // in force, committed or not
     const std::vector<Membership>& memberships() const noexcept { return memberships_; }  // since the snapshot
+    // Where its log ended before its disk damaged it; index 0 when it has caught up again, and ever since.
+    const LogEnd& lost() const noexcept { return hard_.lost; }
     bool is_witness() const noexcept { return config_.witness; }
     const std::vector<Progress>& progress() const noexcept { return peers_; }
     std::size_t writes_in_flight() const noexcept { return writes_.in_flight(); }
@@ -161,6 +166,12 @@ class RaftNode {
     void handle_snapshot(const Message& message);
     void handle_snapshot_reply(const Message& message);
     void install(Snapshot snapshot);
+
+    // repair.cpp
+    LogEnd log_end() const noexcept { return {log_.last_term(), log_.last_index()}; }
+    void remember_lost(LogEnd lost);
+    void catch_up() noexcept;
+    void forget_acknowledged(Progress& peer, const Message& reply) noexcept;
 
     // transfer.cpp
     bool hand_over(const Progress& peer);
@@ -275,6 +286,7 @@ class RaftNode {
     std::uint64_t own_vote_write_ = 0;  // a candidate's vote for itself counts once this is durable
     std::uint32_t write_elapsed_ = 0;   // ticks since a write was acknowledged, while some are in flight
     bool hard_changed_ = false;
+    bool is_loss_stored_ = true;
     bool snapshot_pending_ = false;
     bool ready_out_ = false;
     Ready ready_;

@@ -140,6 +140,7 @@ void RaftNode::handle_append(const Message& message) {
             reply.hint_index = std::max(log_.first_of_term(previous), commit_ + 1);
         } else {
             reply.hint_index = log_.last_index() + 1;
+            reply.lost = hard_.lost.index != 0;
         }
         return;
     }
@@ -159,6 +160,7 @@ void RaftNode::handle_append(const Message& message) {
     }
     // figure 2, AppendEntries 5: no further than the entries this message covered: what follows them here may be
     // foreign
+    catch_up();
     const Index commit = std::min(message.commit, covered);
     if (commit > commit_) set_commit(commit);
     reply.index = covered;
@@ -178,6 +180,7 @@ void RaftNode::handle_append_reply(const Message& message) {
         confirm_reads();
     }
     if (message.reject) {
+        if (message.lost) forget_acknowledged(*peer, message);
         back_off(*peer, message);
         return;
     }

@@ -44,7 +44,8 @@ bool RaftNode::can_write() const noexcept {
 
 Index RaftNode::applicable() const noexcept {
     // A majority may have an entry before this node's own disk has. What it applies, it holds.
-    return config_.async_storage ? std::min(commit_, log_.stable_index()) : commit_;
+    // (A damaged disk lets that fall, but nothing is unapplied.)
+    return config_.async_storage ? std::max(applied_, std::min(commit_, log_.stable_index())) : commit_;
 }
 
 bool RaftNode::has_ready() const noexcept {
@@ -86,6 +87,7 @@ void RaftNode::advance() {
     read_states_.clear();
     applied_ = applicable_;
     if (ready_.must_sync) {
+        is_loss_stored_ = true;
         snapshot_pending_ = hard_changed_ = false;
         if (!ready_.entries.empty()) {
             const Entry& last = ready_.entries.back();

@@ -192,7 +192,10 @@ void InvariantChecker::check_commit(const RaftNode& node, const Seen& seen, cons
         }
         const auto holds = [&](NodeId id) {
             const SimDisk& disk = *disks[id - 1];
-            return disk.log().snapshot_index() >= index || disk.log().term(index) == link.term;
+            // a disk that lost it does not forget that it had it: it counts in elections as if it still had
+            const LogEnd& lost = disk.hard_state().lost;
+            return disk.log().snapshot_index() >= index || disk.log().term(index) == link.term ||
+                   (lost.index >= index && lost.term >= link.term);
         };
         // a follower may tell of it before the leader's step ends, and not know yet which configuration that leader has
         bool is_on_quorum = node.membership().is_quorum(holds);
@@ -219,6 +222,8 @@ void InvariantChecker::check_memberships(const RaftNode& node) {
     if (node.role() == Role::leader && all.size() > 1 && all[all.size() - 2].id > claimed_)
         fail(node, "one membership change at a time", at(all.back().id));
     if (node.role() == Role::leader && node.is_witness()) fail(node, "a witness never leads", "");
+    if (node.role() == Role::leader && node.lost().index != 0)
+        fail(node, "a node whose disk lost entries leads only once it has caught up", at(node.lost().index));
     const Membership& now = node.membership();
     Seen& seen = seen_[node.id()];
     if (now.id < seen.membership) ++changes_.rolled_back;
@@ -257,8 +262,10 @@ void InvariantChecker::after_step(const RaftNode& node, const std::vector<const 
     if (node.commit_index() > seen.commit) check_commit(node, seen, disks);
     if (leads) {
         for (const Progress& peer : node.progress()) {
-            // a follower that went on to a later term may since have lost what it acknowledged
+            // a follower that went on to a later term, or whose disk is damaged, may since have lost what it
+            // acknowledged
             const SimDisk& disk = *disks[peer.id - 1];
+            if (disk.hard_state().lost.index != 0) continue;
             if (peer.match == 0 || disk.hard_state().term > node.term() || disk.log().snapshot_index() >= peer.match)
                 continue;
             const auto own = node.log().term(peer.match);

@@ -48,6 +48,7 @@ struct ModelDigest {
         Digest digest;
         digest.add(named(node.config_.id, renaming)).add(static_cast<std::uint64_t>(node.role_));
         digest.add(node.hard_.term).add(named(node.hard_.vote, renaming)).add(named(node.leader_, renaming));
+        digest.add(node.hard_.lost.term).add(node.hard_.lost.index);
         digest.add(node.commit_).add(node.applied_).add(node.membership().id);
         add(digest, node.log_);
         std::uint64_t sum = 0;  // of what is kept for each node: the order they stand in means nothing
