@@ -21,6 +21,17 @@ client, sequence, acknowledged : int
 expires_ns : int, optional
     The log's time after which it has no effect any more.)";
 
+inline constexpr const char* kHardState = R"(What a node must have on disk before it says anything that depends on it.
+
+Parameters
+----------
+term : int
+    The latest that it has seen.
+vote : int
+    Whom it voted for in that term; 0 for nobody.
+lost : tuple of (int, int)
+    Where its log ended, (term, index), that its disk then damaged, until it has caught up; (0, 0) for nothing.)";
+
 inline constexpr const char* kMembership = R"(Who takes part: voters, learners and witnesses.
 
 Parameters
@@ -66,7 +77,7 @@ inline constexpr const char* kReady = R"(What a node wants done, in the order of
 
 1. `snapshot`, when there is one, replaces the stored snapshot and every stored entry that it covers or contradicts;
 2. `entries` are stored; whatever the disk holds from the first one's index on is replaced by them;
-3. `hard_state`, (term, vote), is stored when there is one;
+3. `hard_state` is stored when there is one;
 4. when `must_sync`, all of that is durable before anything of 5 leaves;
 5. `messages`, pairs of (node, bytes), are sent, each once, more than once or not at all;
 6. the state machine is replaced by `snapshot`, then gets each entry of `committed`, in order; `reads` are answered.
@@ -105,10 +116,16 @@ priority : int
 lease_ns : int
     How long a leader answers reads alone after a heartbeat that a majority acknowledged; 0 = never. At most
     (election_ticks - 1) ticks, less what two clocks may drift apart in that time.
-max_inflight_entries, max_uncommitted_entries, max_command_bytes : int
+max_inflight_entries, max_inflight_bytes, max_uncommitted_entries, max_uncommitted_bytes, max_command_bytes : int
     Bounds on what is sent and not acknowledged by a follower, waits for a commit, or comes in one command.
+max_snapshot_part_bytes, max_snapshot_bytes : int
+    How much of a snapshot goes in one message, and how large one may be announced to be.
 hard_state, entries, snapshot
     What the node had stored before it was restarted.
+lost : tuple of (int, int)
+    (term, index) of the last entry that was ever durable, when the disk has damaged some since: `entries` are then those
+    before the first damaged one. Term 0 when nobody can tell; (0, 0), the default, when nothing is damaged. The torn end of
+    a write that was never acknowledged is no damage.
 
 Raises
 ------
@@ -243,6 +260,21 @@ Parameters
 ----------
 write : int
     A `Ready.write`.)";
+
+inline constexpr const char* kDamaged =
+    R"(The disk cannot read what was durable, from an index on: `ready` hands it out again.
+
+For a node that runs and has everything in memory; one that starts is told by its argument `lost`.
+
+Parameters
+----------
+first : int
+    The first damaged entry's index.
+
+Raises
+------
+ConfigError
+    For an index that is not in the log.)";
 
 inline constexpr const char* kCompact = R"(Forget the log up to an index.
 

@@ -53,9 +53,11 @@ std::unique_ptr<RaftNode> make_node(NodeId id, std::vector<NodeId> voters, std::
                                     std::uint32_t election_ticks, std::uint32_t heartbeat_ticks, bool pre_vote,
                                     bool check_quorum, bool async_storage, std::uint32_t priority,
                                     std::int64_t lease_ns, std::size_t max_inflight_entries,
-                                    std::size_t max_uncommitted_entries, std::size_t max_command_bytes,
-                                    std::pair<Term, NodeId> hard_state, std::vector<Entry> entries,
-                                    std::optional<Snapshot> snapshot) {
+                                    std::size_t max_inflight_bytes, std::size_t max_uncommitted_entries,
+                                    std::size_t max_uncommitted_bytes, std::size_t max_command_bytes,
+                                    std::size_t max_snapshot_part_bytes, std::size_t max_snapshot_bytes,
+                                    HardState hard_state, std::vector<Entry> entries, std::optional<Snapshot> snapshot,
+                                    std::pair<Term, Index> lost) {
     RaftConfig config;
     config.id = id;
     config.voters = std::move(voters);
@@ -72,11 +74,15 @@ std::unique_ptr<RaftNode> make_node(NodeId id, std::vector<NodeId> voters, std::
     config.priority = priority;
     config.lease_ns = lease_ns;
     config.max_inflight_entries = max_inflight_entries;
+    config.max_inflight_bytes = max_inflight_bytes;
     config.max_uncommitted_entries = max_uncommitted_entries;
+    config.max_uncommitted_bytes = max_uncommitted_bytes;
+    config.max_snapshot_part_bytes = max_snapshot_part_bytes;
+    config.max_snapshot_bytes = max_snapshot_bytes;
     config.max_command_bytes = max_command_bytes;
     return std::make_unique<RaftNode>(
         std::move(config),
-        PersistentState{{hard_state.first, hard_state.second}, snapshot.value_or(Snapshot{}), std::move(entries)});
+        PersistentState{hard_state, snapshot.value_or(Snapshot{}), std::move(entries), {lost.first, lost.second}});
 }
 
 }  // namespace
@@ -92,10 +98,14 @@ void register_raft_node(py::module_& area) {
              py::arg("pre_vote") = true, py::arg("check_quorum") = true, py::arg("async_storage") = false,
              py::arg("priority") = 0, py::arg("lease_ns") = 0,
              py::arg("max_inflight_entries") = usual.max_inflight_entries,
+             py::arg("max_inflight_bytes") = usual.max_inflight_bytes,
              py::arg("max_uncommitted_entries") = usual.max_uncommitted_entries,
+             py::arg("max_uncommitted_bytes") = usual.max_uncommitted_bytes,
              py::arg("max_command_bytes") = usual.max_command_bytes,
-             py::arg("hard_state") = std::pair<Term, NodeId>(0, 0), py::arg("entries") = std::vector<Entry>(),
-             py::arg("snapshot") = py::none())
+             py::arg("max_snapshot_part_bytes") = usual.max_snapshot_part_bytes,
+             py::arg("max_snapshot_bytes") = usual.max_snapshot_bytes, py::arg("hard_state") = HardState(),
+             py::arg("entries") = std::vector<Entry>(), py::arg("snapshot") = py::none(),
+             py::arg("lost") = std::pair<Term, Index>(0, 0))
         .def("tick", &tick, py::arg("now_ns") = py::none(), docs::kTick)
         .def("step", &step_bytes, py::arg("message"), docs::kStep)
         .def("propose", &propose, py::arg("command"), py::arg("now_ns") = 0, py::arg("client") = 0,
@@ -122,6 +132,7 @@ void register_raft_node(py::module_& area) {
         .def("ready", &copy_ready, "What is to be done now: a `Ready`, complete until `advance`.")
         .def("advance", &RaftNode::advance, "All that the last `ready()` asked for is done.")
         .def("stored", &RaftNode::stored, py::arg("write"), docs::kStored)
+        .def("damaged", &RaftNode::damaged, py::arg("first"), docs::kDamaged)
         .def(
             "compact",
             [](RaftNode& n, Index index, const py::bytes& state) {

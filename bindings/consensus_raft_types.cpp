@@ -66,6 +66,11 @@ std::string show(const Membership& membership) {
     return text + ", id=" + std::to_string(membership.id) + ")";
 }
 
+std::string show(const HardState& state) {
+    return "HardState(term=" + std::to_string(state.term) + ", vote=" + std::to_string(state.vote) + ", lost=(" +
+           std::to_string(state.lost.term) + ", " + std::to_string(state.lost.index) + "))";
+}
+
 std::string show(const Entry& entry) {
     return "LogEntry(term=" + std::to_string(entry.term) + ", index=" + std::to_string(entry.index) +
            ", time_ns=" + std::to_string(entry.time_ns) + ", kind='" + kKinds[static_cast<std::size_t>(entry.kind)] +
@@ -79,7 +84,7 @@ ReadyCopy copy_ready(RaftNode& node) {
     ReadyCopy copy;
     if (ready.snapshot != nullptr) copy.snapshot = *ready.snapshot;
     copy.entries.assign(ready.entries.begin(), ready.entries.end());
-    if (ready.hard_state != nullptr) copy.hard_state = {ready.hard_state->term, ready.hard_state->vote};
+    if (ready.hard_state != nullptr) copy.hard_state = *ready.hard_state;
     copy.must_sync = ready.must_sync;
     copy.write = ready.write;
     std::vector<std::byte> bytes;
@@ -114,6 +119,18 @@ void register_raft_types(py::module_& area) {
             "__eq__", [](const Entry& a, const Entry& b) { return a == b; }, py::is_operator())
         .def("__hash__", [](const Entry& e) { return e.index * 1'000'003 + e.term; })
         .def("__repr__", [](const Entry& e) { return show(e); });
+    py::class_<HardState>(area, "HardState", docs::kHardState)
+        .def(py::init([](Term term, NodeId vote, std::pair<Term, Index> lost) {
+                 return HardState{term, vote, {lost.first, lost.second}};
+             }),
+             py::arg("term") = 0, py::arg("vote") = 0, py::arg("lost") = std::pair<Term, Index>(0, 0))
+        .def_readonly("term", &HardState::term)
+        .def_readonly("vote", &HardState::vote)
+        .def_property_readonly("lost", [](const HardState& h) { return std::pair(h.lost.term, h.lost.index); })
+        .def(
+            "__eq__", [](const HardState& a, const HardState& b) { return a == b; }, py::is_operator())
+        .def("__hash__", [](const HardState& h) { return h.term * 1'000'003 + h.vote; })
+        .def("__repr__", [](const HardState& h) { return show(h); });
     py::class_<Membership>(area, "Membership", docs::kMembership)
         .def(py::init(&make_membership), py::arg("voters"), py::arg("learners") = std::vector<NodeId>(),
              py::arg("witnesses") = std::vector<NodeId>(), py::arg("outgoing") = std::vector<NodeId>(),

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "bindings.hpp"
@@ -14,7 +13,7 @@ namespace fastmas::bindings {
 struct ReadyCopy {
     std::optional<consensus::raft::Snapshot> snapshot;
     std::vector<consensus::raft::Entry> entries;
-    std::optional<std::pair<consensus::raft::Term, consensus::NodeId>> hard_state;
+    std::optional<consensus::raft::HardState> hard_state;
     bool must_sync = false;
     std::uint64_t write = 0;
     std::vector<std::pair<consensus::NodeId, py::bytes>> messages;

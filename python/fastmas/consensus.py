@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastmas._core.consensus import (
     ClusterCore,
     Entry,
+    HardState,
     LogEntry,
     Membership,
     RaftNode,
@@ -31,6 +32,7 @@ __all__ = [
     "Agreement",
     "Cluster",
     "Entry",
+    "HardState",
     "LogEntry",
     "Membership",
     "RaftNode",

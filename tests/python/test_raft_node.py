@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fastmas.consensus as consensus
-from fastmas.consensus import LogEntry, Membership, RaftNode, ReadState, Ready, Snapshot
+from fastmas.consensus import HardState, LogEntry, Membership, RaftNode, ReadState, Ready, Snapshot
 from fastmas.errors import ConfigError
 
 TICK_NS = 10_000_000
@@ -23,7 +23,7 @@ class Machines:
     def __init__(self, voters: Iterable[int] = (1, 2, 3), **options: object) -> None:
         self.voters, self.options = list(voters), {"seed": 4, **options}
         self.nodes: dict[int, RaftNode] = {}
-        self.disks: dict[int, tuple[tuple[int, int], list[LogEntry]]] = {}
+        self.disks: dict[int, tuple[HardState, list[LogEntry]]] = {}
         self.committed: dict[int, list[LogEntry]] = {}
         self.reads: dict[int, list[ReadState]] = {}
         self.cut_off: set[int] = set()
@@ -33,7 +33,7 @@ class Machines:
 
     def start(self, number: int, **options: object) -> RaftNode:
         """Start or restart a node with what its disk holds."""
-        hard_state, entries = self.disks.setdefault(number, ((0, 0), []))
+        hard_state, entries = self.disks.setdefault(number, (HardState(), []))
         self.committed[number], self.reads[number] = [], []
         self.nodes[number] = RaftNode(
             number, self.voters, **{**self.options, **options}, hard_state=hard_state, entries=entries
@@ -182,6 +182,30 @@ def test_leadership_is_handed_over() -> None:
     assert (machines.nodes[target].role, first.role, first.transferee) == ("leader", "follower", None)
     assert machines.nodes[target].term == first.term
     assert first.transfer_leadership(target) == "not_leader"
+
+
+def test_a_damaged_disk_is_made_whole_by_the_others() -> None:
+    machines = Machines()
+    leader = machines.elect()
+    for number in range(5):
+        leader.propose(b"%d" % number)
+        machines.pump()
+    hurt = next(n for n in (1, 2, 3) if n != leader.node)
+    hard_state, entries = machines.disks[hurt]
+    machines.disks[hurt] = hard_state, entries[:3]  # the fourth cannot be read any more
+    node = machines.start(hurt, lost=(entries[-1].term, entries[-1].index))
+    machines.pump()
+    assert machines.disks[hurt][0].lost == (entries[-1].term, entries[-1].index)  # noted before all else
+    machines.tick(5)
+    assert machines.disks[hurt][1] == entries and machines.commands(hurt) == [b"%d" % n for n in range(5)]
+    assert machines.disks[hurt][0].lost == (0, 0)
+    # while it runs it has everything in memory
+    machines.disks[hurt] = machines.disks[hurt][0], entries[:2]
+    node.damaged(3)
+    machines.pump()
+    assert machines.disks[hurt][1] == entries
+    with pytest.raises(ConfigError, match="damaged\\(\\) takes an index of the log, 1 to 6, got 99"):
+        node.damaged(99)
 
 
 def test_a_snapshot_carries_its_membership() -> None:
