@@ -445,6 +445,15 @@ TEST(a_pre_vote_changes_no_term_and_no_vote) {
     CHECK(asker->role() == Role::candidate);
     CHECK_EQUAL(asker->term(), 5U);
 }
+TEST(a_node_that_asks_in_a_lower_term_learns_the_higher_one_and_asks_again) {
+    Driven asker(config_of(1, 2), {{4, 0}, {}, log_of({4})}), asked(config_of(2, 2), {{9, 0}, {}, {}});
+    asked.tick(10);  // the higher term, the shorter log: without an answer neither could ever lead
+    for (int i = 0; i < 2; ++i) {
+        while (asker.sent.empty()) asker.tick();
+        for (const Message& reply : asked.step(asker.take()[0])) asker.step(reply);
+    }
+    CHECK_EQUAL(asker->term(), 10U);
+}
 TEST(a_pre_vote_checks_the_log_as_strictly_as_a_vote) {
     Driven asked(config_of(1, 3), {{4, 0}, {}, log_of({1, 2, 2})});
     asked.tick(10);
