@@ -152,6 +152,10 @@ TEST(the_bytes_that_wait_for_a_commit_are_bounded) {
     CHECK(propose(4) == ProposeStatus::appended);
     CHECK(propose(0) == ProposeStatus::appended);
     CHECK(propose(1) == ProposeStatus::full);
+    node.take();
+    node.step(append_reply(2, 1, 1, 3));  // the six bytes; the rest waits still
+    CHECK(propose(7) == ProposeStatus::full);
+    CHECK(propose(6) == ProposeStatus::appended);
     // and told apart from a leader that is handing over
     CHECK(node->transfer_leadership(2) == ProposeStatus::appended);
     CHECK(propose(1) == ProposeStatus::busy);
@@ -194,7 +198,7 @@ TEST(a_log_knows_its_bytes_through_truncation_compaction_and_snapshots) {
     CHECK_EQUAL(log.bytes(1, 7), 6U + 4 + 5 + 6 + 7);
     log.compact(2);
     CHECK_EQUAL(log.bytes(1, 4), 2U + 4);
-    log.compact(5);  // moves what is dead away
+    log.compact(5);
     CHECK_EQUAL(log.bytes(1, 7), 6U + 7);
     log.append(command_entry(2, 8, "12345"));
     CHECK_EQUAL(log.bytes(7, 8), 7U + 5);

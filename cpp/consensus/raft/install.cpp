@@ -88,9 +88,10 @@ void RaftNode::handle_snapshot(const Message& message) {
         return;
     }
     // figure 13, step 5: what is there of another one is discarded
-    if (!incoming_ || !incoming_->head.is_of_same(part)) {
-        incoming_.emplace().head = part;
+    if (incoming_index_ == 0 || !incoming_->head.is_of_same(part)) {
+        incoming_ = Incoming{part, {}};
         incoming_->head.state = Payload();
+        incoming_index_ = part.index;
     }
     // step 3: written at its offset; parts come in order, so one that is early or doubled is none
     std::vector<std::byte>& bytes = incoming_->bytes;
@@ -99,7 +100,7 @@ void RaftNode::handle_snapshot(const Message& message) {
         if (checksum_of(bytes) == part.checksum) {
             Snapshot whole = std::move(incoming_->head);
             whole.state = Payload(bytes);
-            incoming_.reset();
+            drop_incoming();
             install(std::move(whole));
             send(MessageType::append_reply, message.from, hard_.term).index = snapshot_.index;
             return;
@@ -112,6 +113,11 @@ void RaftNode::handle_snapshot(const Message& message) {
     Message& reply = send(MessageType::snapshot_reply, message.from, hard_.term);
     reply.index = part.index;
     reply.hint_index = bytes.size();
+}
+
+void RaftNode::drop_incoming() noexcept {
+    incoming_.reset();
+    incoming_index_ = 0;
 }
 
 // All at once: log, membership, commit and applied change in one step, and reach disk and state machine in one Ready.

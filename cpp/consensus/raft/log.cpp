@@ -24,7 +24,6 @@ Log::Log(const Snapshot& snapshot, std::vector<Entry> entries)
                                     " after " + std::to_string(term) + " at index " + std::to_string(entry.index) +
                                     "; restore the store from a healthy copy");
         term = entry.term;
-        bytes_.push_back((bytes_.empty() ? 0 : bytes_.back()) + entry.command.size());
     }
     stable_index_ = last_index();
 }
@@ -38,6 +37,12 @@ std::optional<Term> Log::term(Index index) const noexcept {
 std::span<const Entry> Log::slice(Index first, Index last) const noexcept {
     if (last < first) return {};
     return {&at(first), static_cast<std::size_t>(last - first + 1)};
+}
+
+std::uint64_t Log::bytes(Index first, Index last) const noexcept {
+    std::uint64_t sum = 0;
+    for (const Entry& entry : slice(std::max(first, first_index()), last)) sum += entry.command.size();
+    return sum;
 }
 
 Index Log::first_of_term(Index index) const noexcept {
@@ -57,14 +62,12 @@ Index Log::last_not_after(Term term) const noexcept {
 }
 
 Entry& Log::append(Entry entry) {
-    bytes_.push_back((bytes_.empty() ? bytes_before_ : bytes_.back()) + entry.command.size());
     entries_.push_back(std::move(entry));
     return entries_.back();
 }
 
 void Log::truncate_from(Index index) noexcept {
     entries_.resize(dead_ + static_cast<std::size_t>(index - first_index()));
-    bytes_.resize(entries_.size());
     stable_index_ = std::min(stable_index_, index - 1);
 }
 
@@ -82,8 +85,6 @@ void Log::compact(Index index) noexcept {
     snapshot_index_ = index;
     stable_index_ = std::max(stable_index_, index);
     if (dead_ * 2 >= entries_.size()) {
-        bytes_before_ = bytes_[dead_ - 1];
-        bytes_.erase(bytes_.begin(), bytes_.begin() + static_cast<std::ptrdiff_t>(dead_));
         entries_.erase(entries_.begin(), entries_.begin() + static_cast<std::ptrdiff_t>(dead_));
         dead_ = 0;
     }
@@ -96,7 +97,6 @@ void Log::restore(const Snapshot& snapshot) noexcept {
         return;
     }
     entries_.clear();
-    bytes_.clear();
     dead_ = 0;
     snapshot_index_ = snapshot.index;
     snapshot_term_ = snapshot.term;

@@ -31,11 +31,8 @@ class Log {
     const Entry& at(Index index) const noexcept { return entries_[dead_ + (index - first_index())]; }
     std::span<const Entry> slice(Index first, Index last) const noexcept;  // both included; empty when last < first
 
-    // Of the commands of these entries, both included; what is compacted away counts nothing. O(1).
-    std::uint64_t bytes(Index first, Index last) const noexcept {
-        first = std::max(first, first_index());
-        return last < first ? 0 : bytes_up_to(last) - bytes_up_to(first - 1);
-    }
+    // Of the commands of these entries, both included; what is compacted away counts nothing. O(entries).
+    std::uint64_t bytes(Index first, Index last) const noexcept;
 
     // The first index of the run of entries with the same term that `index` belongs to, as far as the log reaches back.
     Index first_of_term(Index index) const noexcept;
@@ -57,15 +54,9 @@ class Log {
 
   private:
     std::size_t size() const noexcept { return entries_.size() - dead_; }
-    std::uint64_t bytes_up_to(Index index) const noexcept {
-        const std::size_t count = dead_ + static_cast<std::size_t>(index - snapshot_index_);
-        return count == 0 ? bytes_before_ : bytes_[count - 1];
-    }
 
     std::vector<Entry> entries_;  // the first dead_ of them are compacted and await being moved away
     std::size_t dead_ = 0;
-    std::vector<std::uint64_t> bytes_;  // of all commands up to each of entries_, since the log began
-    std::uint64_t bytes_before_ = 0;    // of those that are moved away
     Index snapshot_index_ = 0;
     Term snapshot_term_ = 0;
     std::int64_t snapshot_time_ns_ = 0;

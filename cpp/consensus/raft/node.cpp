@@ -202,9 +202,8 @@ Proposal RaftNode::propose(Payload command, const Session& session, std::int64_t
     if ((!in_incoming_ && !in_outgoing_) || transferee_ != kNoNode) return {ProposeStatus::busy, hard_.term, 0};
     if (command.size() > config_.max_command_bytes) return {ProposeStatus::too_large, hard_.term, 0};
     // what alone would be too much still goes when nothing else waits
-    const std::uint64_t waiting = log_.bytes(commit_ + 1, log_.last_index());
     if (log_.last_index() - commit_ >= config_.max_uncommitted_entries ||
-        (waiting != 0 && waiting + command.size() > config_.max_uncommitted_bytes))
+        (uncommitted_bytes_ != 0 && uncommitted_bytes_ + command.size() > config_.max_uncommitted_bytes))
         return {ProposeStatus::full, hard_.term, 0};
     append_own(EntryKind::command, std::move(command), session, now_ns);
     return {ProposeStatus::appended, hard_.term, log_.last_index()};
@@ -236,8 +235,10 @@ void RaftNode::set_commit(Index index) {
     if (index < commit_) poison("commit would fall from " + std::to_string(commit_) + " to " + std::to_string(index));
     if (index > log_.last_index())
         poison("commit " + std::to_string(index) + " is past the last entry " + std::to_string(log_.last_index()));
+    if (role_ == Role::leader)
+        uncommitted_bytes_ = index == log_.last_index() ? 0 : uncommitted_bytes_ - log_.bytes(commit_ + 1, index);
     commit_ = index;
-    if (incoming_ && incoming_->head.index <= index) incoming_.reset();
+    if (incoming_index_ != 0 && incoming_index_ <= index) drop_incoming();
 }
 
 Progress* RaftNode::find(NodeId id) noexcept {

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +44,7 @@ struct Progress {
     // How many entries may be under way. Whoever loses one refuses all that come after it, and each refusal would send
     // the rest again: so it falls to one then, and doubles with every message that arrives in order.
     Index window = kFullWindow;
+    std::uint64_t under_way = 0;  // replicate: bytes of the commands sent and not acknowledged
     State state = State::probe;
     bool incoming = false;  // a voter of the configuration, or while it is joint of C_new
     bool outgoing = false;  // a voter of C_old
@@ -166,6 +166,7 @@ class RaftNode {
     void handle_snapshot(const Message& message);
     void handle_snapshot_reply(const Message& message);
     void install(Snapshot snapshot);
+    void drop_incoming() noexcept;
 
     // repair.cpp
     LogEnd log_end() const noexcept { return {log_.last_term(), log_.last_index()}; }
@@ -203,7 +204,6 @@ class RaftNode {
     void send_append(Progress& peer, bool heartbeat);
     void send_heartbeat(Progress& peer);
     Index last_for(const Progress& peer) const noexcept;
-    std::uint64_t in_flight_to(const Progress& peer) const noexcept;
     bool has_room(const Progress& peer) const noexcept;
     void send_where_needed(Progress& peer);
     void broadcast();
@@ -228,6 +228,7 @@ class RaftNode {
     Snapshot snapshot_;  // the latest; what it covers is not in the log
     Index commit_ = 0;
     Index applied_ = 0;
+    std::uint64_t uncommitted_bytes_ = 0;  // of commands; kept by a leader
 
     std::vector<Membership> memberships_;  // of the snapshot, then each of the log's
     bool in_incoming_ = false;             // this node, as Progress says it of the others
@@ -264,8 +265,9 @@ class RaftNode {
         SnapshotPart head;  // which snapshot it is
         std::vector<std::byte> bytes;
     };
-    std::optional<Incoming> incoming_;  // what of a snapshot has come so far
-    Index checksum_index_ = 0;          // of the snapshot that checksum_ is of
+    base::Boxed<Incoming> incoming_;  // what of a snapshot has come so far
+    Index incoming_index_ = 0;        // that of the snapshot; 0 while there is none
+    Index checksum_index_ = 0;        // of the snapshot that checksum_ is of
     std::uint64_t checksum_ = 0;
 
     std::vector<Message> outbox_;  // the first outbox_size_ wait to be sent; the rest are kept for their capacity

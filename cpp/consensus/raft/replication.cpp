@@ -9,6 +9,7 @@ namespace fastmas::consensus::raft {
 void RaftNode::append_own(EntryKind kind, Payload command, const Session& session, std::int64_t now_ns) {
     // time never falls along the log, whatever the clocks of successive leaders say
     const std::int64_t time_ns = std::max(now_ns, log_.last_time_ns());
+    uncommitted_bytes_ += command.size();
     log_.append({hard_.term, log_.last_index() + 1, time_ns, session, kind, std::move(command)});
     if (kind == EntryKind::membership) adopt(log_.at(log_.last_index()));
 }
@@ -23,14 +24,9 @@ Index RaftNode::last_for(const Progress& peer) const noexcept {
     return peer.witness && config_.async_storage ? log_.stable_index() : log_.last_index();
 }
 
-std::uint64_t RaftNode::in_flight_to(const Progress& peer) const noexcept {
-    return log_.bytes(peer.match + 1, peer.next - 1);
-}
-
 bool RaftNode::has_room(const Progress& peer) const noexcept {
     if (peer.next - peer.match > std::min<Index>(config_.max_inflight_entries, peer.window)) return false;
-    const std::uint64_t under_way = in_flight_to(peer);
-    return under_way == 0 || under_way + log_.bytes(peer.next, peer.next) <= config_.max_inflight_bytes;
+    return peer.under_way == 0 || peer.under_way + log_.bytes(peer.next, peer.next) <= config_.max_inflight_bytes;
 }
 
 void RaftNode::send_where_needed(Progress& peer) {
@@ -80,18 +76,21 @@ void RaftNode::send_append(Progress& peer, bool heartbeat_only) {
     if (heartbeat_only && peer.state == Progress::State::replicate) return;
     std::size_t count = 0, bytes = 0, limit = config_.max_append_bytes;
     if (peer.state == Progress::State::replicate)
-        limit = std::min<std::size_t>(limit, config_.max_inflight_bytes - in_flight_to(peer));
+        limit = std::min<std::size_t>(
+            limit, config_.max_inflight_bytes - std::min<std::uint64_t>(config_.max_inflight_bytes, peer.under_way));
     for (const Entry& entry : log_.slice(peer.next, last_for(peer))) {
+        if (count == config_.max_append_entries || (count != 0 && bytes + entry.command.size() > limit)) break;
         bytes += entry.command.size();
-        if (count == config_.max_append_entries || (count != 0 && bytes > limit)) break;
         message.entries.push_back(entry);
         if (peer.witness && entry.kind == EntryKind::command) message.entries.back().command = Payload();
         ++count;
     }
-    if (peer.state == Progress::State::probe)
+    if (peer.state == Progress::State::probe) {
         peer.paused = true;
-    else
+    } else {
         peer.next += count;
+        peer.under_way += bytes;
+    }
 }
 
 void RaftNode::send_heartbeat(Progress& peer) {
@@ -185,6 +184,9 @@ void RaftNode::handle_append_reply(const Message& message) {
         return;
     }
     if (message.index > peer->match) {
+        // (what was compacted away meanwhile stays counted until all is acknowledged)
+        if (message.index + 1 < peer->next)
+            peer->under_way -= std::min(peer->under_way, log_.bytes(peer->match + 1, message.index));
         peer->match = message.index;
         peer->window = std::min(2 * peer->window, Progress::kFullWindow);
     }
@@ -197,6 +199,7 @@ void RaftNode::handle_append_reply(const Message& message) {
         peer->sending.reset();
     }
     peer->next = std::max(peer->next, peer->match + 1);
+    if (peer->next == peer->match + 1) peer->under_way = 0;
     advance_commit();
     // that may have changed who leads, and who is there to be led
     peer = find(message.from);
@@ -217,6 +220,7 @@ void RaftNode::back_off(Progress& peer, const Message& reply) {
     }
     peer.state = Progress::State::probe;
     peer.window = 1;
+    peer.under_way = 0;
     // always below what was refused, so that probing ends; never at or below what is known to match
     peer.next = std::max(std::min(next, reply.index), peer.match + 1);
     peer.paused = false;
