@@ -19,8 +19,8 @@
 //
 // Safe with any number of damaged nodes. Live as long as fewer than a majority are damaged at a time: the others elect
 // the most up-to-date among themselves. A damaged node votes with them if its vote is needed, for whoever has all that
-// it had. Where every node that has an entry has lost it, nobody is elected: nothing is made up. What lies behind the
-// damaged entries is fetched again with them.
+// it had. Where every node that has an entry has lost it, nobody is elected: nothing is made up; a witness has no
+// commands, so it is no such copy. What lies behind the damaged entries is fetched again with them.
 #include <algorithm>
 
 #include "base/errors.hpp"
