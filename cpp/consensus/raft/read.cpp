@@ -36,6 +36,8 @@ bool RaftNode::has_new_reads() const noexcept {
 void RaftNode::begin_round() {
     ++round_;
     sent_ns_[round_ % kRemembered] = clock_ns_;
+    // a lease's heartbeats begin rounds, too, and some before this leader knows what is committed
+    if (!knows_what_is_committed()) return;
     for (PendingRead& read : reads_)
         if (read.round == 0) {
             read.round = round_;
