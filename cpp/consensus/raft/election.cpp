@@ -21,9 +21,11 @@ void RaftNode::become_follower(Term term, NodeId leader) {
         abandon_reads();
         transferee_ = kNoNode;
     }
+    // Figure 2, followers: only a leader's word, or a vote given, puts off their own standing. A higher term alone does
+    // not: else somebody who cannot win keeps those from standing who could and wait longer.
+    if (role_ != Role::follower || leader != kNoNode) draw_election_timeout();
     role_ = Role::follower;
     leader_ = leader;
-    draw_election_timeout();
 }
 
 void RaftNode::campaign(bool pre, bool force) {
