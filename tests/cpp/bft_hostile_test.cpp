@@ -267,6 +267,55 @@ TEST(times_far_ahead_of_the_clock_are_refused_when_new) {
     CHECK_EQUAL(rig.at(2).committed[1].time_ns, 3'000'000'000);  // never falls
 }
 
+// A command of the far future is kept out of the pools: in a block it would make every proposal untimely, and a liar
+// could stop the chain until that time has come.
+TEST(a_command_of_the_far_future_stops_nobody) {
+    BftRig rig(4);
+    for (NodeId id = 1; id <= 4; ++id) rig.at(id)->set_clock(1'000'000'000);
+    CHECK(rig.propose(1, "future", 1, 3'000'000'000).status == ProposeStatus::refused);
+    Message message;
+    message.type = MessageType::commands;
+    message.from = 4;
+    message.commands = {{CommandKind::command, session_of(1, 66), 3'000'000'000, payload("liar")}};
+    for (message.to = 1; message.to <= 3; ++message.to) rig.at(message.to).step(message);
+    CHECK_EQUAL(rig.at(2)->counters().untimely, 1U);
+    CHECK_EQUAL(rig.at(2)->peer(4).invalid, 0U);  // its clock may be right and ours be late
+    rig.propose(2, "now", 1, 1'000'000'000);
+    rig.tick(100);
+    for (NodeId id = 1; id <= 4; ++id) CHECK_EQUAL(rig.at(id).commands(), "now ");
+    CHECK_EQUAL(rig.at(1)->decided(1)->certificate.round, 0);
+}
+
+// What a correct node passes on is checked as a whole: else a liar makes it a sender of forgeries.
+TEST(a_proof_of_known_votes_with_other_signatures_is_refused) {
+    BftRig rig(4);
+    const BlockPtr block = rig.block(3, 1, {"x"}, 1);
+    std::vector<Vote> pol;
+    for (const NodeId id : {1U, 2U, 4U}) pol.push_back(rig.vote(VoteType::prevote, id, 1, 0, block->id));
+    rig.at(3).step(BftRig::votes(1, 3, pol));
+    std::vector<Vote> forged = pol;
+    forged[0].signature[0] ^= std::byte{1};
+    rig.at(3).step(rig.proposal(2, 3, block, 1, 0, forged));
+    CHECK_EQUAL(rig.at(3)->peer(2).forged, 1U);
+    CHECK(rig.at(3)->machine().proposals(1) == nullptr);
+    const auto verified = rig.at(3)->counters().verified;
+    rig.at(3).step(rig.proposal(2, 3, block, 1, 0, pol));
+    CHECK_EQUAL(rig.at(3)->machine().proposals(1)->size(), 1U);
+    CHECK_EQUAL(rig.at(3)->counters().verified, verified + 1);  // the proposal's: the votes are known
+}
+
+// PITFALLS 34: also a vote that comes within a proof may contradict an earlier one.
+TEST(equivocation_in_a_proof_is_evidence) {
+    BftRig rig(4);
+    const BlockPtr block = rig.block(3, 1, {"x"}, 1);
+    rig.at(3).step(BftRig::votes(1, 3, {rig.vote(VoteType::prevote, 1, 1, 0, kNil)}));
+    std::vector<Vote> pol;
+    for (const NodeId id : {1U, 2U, 4U}) pol.push_back(rig.vote(VoteType::prevote, id, 1, 0, block->id));
+    rig.at(3).step(rig.proposal(2, 3, block, 1, 0, pol));
+    CHECK_EQUAL(rig.at(3)->evidence().size(), 1U);
+    CHECK_EQUAL(rig.at(3)->evidence()[0].culprit(), 1U);
+}
+
 TEST(a_state_that_only_liars_vouch_for_is_refused) {
     BftRig rig(4, {}, [](BftConfig& config) { config.checkpoint_every = 1; });
     rig.propose(1, "c", 1);

@@ -61,9 +61,9 @@ BlockPtr BftNode::find_block(const Digest& value) const noexcept {
     return hard_.valid_block && hard_.valid_block->id == value ? hard_.valid_block : nullptr;
 }
 
-bool BftNode::is_timely(const Block& block) const noexcept {
-    return clock_ns_ == INT64_MIN || block.time_ns <= clock_ns_ ||
-           static_cast<std::uint64_t>(block.time_ns) - static_cast<std::uint64_t>(clock_ns_) <=
+bool BftNode::is_timely(std::int64_t time_ns) const noexcept {
+    return clock_ns_ == INT64_MIN || time_ns <= clock_ns_ ||
+           static_cast<std::uint64_t>(time_ns) - static_cast<std::uint64_t>(clock_ns_) <=
                static_cast<std::uint64_t>(config_.max_clock_ahead_ns);
 }
 
@@ -154,14 +154,18 @@ bool BftNode::take_vote(Peer& peer, const Vote& vote) {
         wrong(peer, true);
         return false;
     }
-    const VoteSet::Added added = machine_.add_vote(place, vote);
-    if (added == VoteSet::Added::conflict || added == VoteSet::Added::conflict_counted) {
-        Evidence evidence;
-        evidence.first_vote = *machine_.votes(vote.type, vote.round)->first(place);
-        evidence.second_vote = vote;
-        keep_evidence(std::move(evidence));
-    }
+    count_vote(place, vote);
     return true;
+}
+
+// PITFALLS 34: wherever it came from, what contradicts an earlier vote is evidence.
+void BftNode::count_vote(std::size_t place, const Vote& vote) {
+    const VoteSet::Added added = machine_.add_vote(place, vote);
+    if (added != VoteSet::Added::conflict && added != VoteSet::Added::conflict_counted) return;
+    Evidence evidence;
+    evidence.first_vote = *machine_.votes(vote.type, vote.round)->first(place);
+    evidence.second_vote = vote;
+    keep_evidence(std::move(evidence));
 }
 
 void BftNode::handle_proposal(Peer& peer, const Message& message) {
@@ -193,7 +197,7 @@ void BftNode::handle_proposal(Peer& peer, const Message& message) {
     take_proposal(proposal);
     for (const Vote& vote : proposal.pol)
         if (const std::size_t whose = chain_.validators->place_of(vote.validator); machine_.admits(whose, vote.round))
-            machine_.add_vote(whose, vote);
+            count_vote(whose, vote);
 }
 
 // All of it or nothing: a proposal is passed on as it came, and a correct node passes on no forgery.
@@ -209,7 +213,9 @@ bool BftNode::check_pol(Peer& peer, const Proposal& proposal) {
             return false;
         }
         places |= std::uint64_t{1} << place;
-        if (held != nullptr && held->has(place, vote.value)) continue;
+        // the very vote that was checked before: another signature for the same value may be a forgery
+        const Vote* known = held != nullptr ? held->vote(place, vote.value) : nullptr;
+        if (known != nullptr && known->signature == vote.signature) continue;
         if (!verify(chain_.validators->at(place).key, sign_bytes(genesis_, vote), vote.signature)) {
             wrong(peer, true);
             return false;
@@ -227,7 +233,7 @@ void BftNode::take_proposal(const Proposal& proposal) {
     fact.value = proposal.value;
     fact.valid = chain_.check(*proposal.block, config_.limits, config_.rule.get()) == nullptr;
     // nobody begins a height for nothing, a liar neither
-    fact.timely = is_timely(*proposal.block) && (proposal.round > 0 || !proposal.block->commands.empty());
+    fact.timely = is_timely(proposal.block->time_ns) && (proposal.round > 0 || !proposal.block->commands.empty());
     if (!fact.valid) ++counters_.invalid_proposals;
     if (!fact.timely) ++counters_.untimely;
     if (machine_.add_proposal(fact)) {
@@ -253,6 +259,11 @@ void BftNode::handle_commands(Peer& peer, const Message& message) {
             (config_.rule && !config_.rule->allows(command))) {
             wrong(peer);
             if (peer.wrong >= config_.max_wrong_messages) return;
+            continue;
+        }
+        // it would spoil every block it is put in; its node sends it again, and clocks go on
+        if (!is_timely(command.time_ns)) {
+            ++counters_.untimely;
             continue;
         }
         (void)pool_.add(command, peer.id, chain_.clients);  // a full pool drops it: its node sends it again

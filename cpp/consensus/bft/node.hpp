@@ -48,7 +48,7 @@ class BftNode {
         std::uint64_t verified = 0;   // signatures checked
         std::uint64_t proposals = 0;  // made by this node
         std::uint64_t invalid_proposals = 0;  // well signed, for a value that is not valid
-        std::uint64_t untimely = 0;           // for a value whose time is off
+        std::uint64_t untimely = 0;           // for a value whose time is off, and commands of such a time
         std::uint64_t nil_precommits = 0;
     };
 
@@ -62,7 +62,8 @@ class BftNode {
     void step(const Message& message);
     // The command goes to all validators and into the block of whoever proposes next. It needs a session: only that
     // tells a request from its copies, and every validator holds one. `now_ns` is the client's time, which becomes the
-    // block's if it is the latest. Handing in what is under way or decided already is no error and changes nothing.
+    // block's if it is the latest; refused when it is too far ahead of this node's. Handing in what is under way or
+    // decided already is no error and changes nothing.
     Submission propose(Payload command, const Session& session, std::int64_t now_ns);
     // A change of the validator set, in force from the height after the one that decides it; power 0 removes. Taken
     // only with a rule that allows it.
@@ -151,6 +152,7 @@ class BftNode {
     void handle_proposal(Peer& peer, const Message& message);
     void handle_votes(Peer& peer, const Message& message);
     bool take_vote(Peer& peer, const Vote& vote);
+    void count_vote(std::size_t place, const Vote& vote);
     void handle_commands(Peer& peer, const Message& message);
     void keep_early(Peer& peer, const Message& message);
     void replay_early();
@@ -160,7 +162,7 @@ class BftNode {
     void keep_evidence(Evidence evidence);
     bool has_evidence(Evidence::Kind kind, NodeId culprit, Round round, VoteType type) const noexcept;
     BlockPtr find_block(const Digest& value) const noexcept;
-    bool is_timely(const Block& block) const noexcept;
+    bool is_timely(std::int64_t time_ns) const noexcept;
 
     // gossip.cpp: what was lost, laggards, checkpoints
     void broadcast_status();

@@ -16,11 +16,13 @@ Power VoteSet::of(const Digest& value) const noexcept {
     return 0;
 }
 
-bool VoteSet::has(std::size_t place, const Digest& value) const noexcept {
-    if (!first_[place]) return false;
-    if (first_[place]->value == value) return true;
-    return std::any_of(further_.begin(), further_.end(),
-                       [&](const auto& held) { return held.first == place && held.second.value == value; });
+const Vote* VoteSet::vote(std::size_t place, const Digest& value) const noexcept {
+    if (!first_[place]) return nullptr;
+    if (first_[place]->value == value) return &*first_[place];
+    const auto found = std::find_if(further_.begin(), further_.end(), [&](const auto& held) {
+        return held.first == place && held.second.value == value;
+    });
+    return found == further_.end() ? nullptr : &found->second;
 }
 
 VoteSet::Added VoteSet::add(std::size_t place, const Vote& vote) {

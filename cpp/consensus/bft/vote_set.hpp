@@ -33,7 +33,9 @@ class VoteSet {
     // As if the sender had never voted.
     void forget(std::size_t place);
 
-    bool has(std::size_t place, const Digest& value) const noexcept;
+    bool has(std::size_t place, const Digest& value) const noexcept { return vote(place, value) != nullptr; }
+    // The sender's vote for this value, as it came, or nullptr.
+    const Vote* vote(std::size_t place, const Digest& value) const noexcept;
     // The sender's first vote, or nothing.
     const Vote* first(std::size_t place) const noexcept { return first_[place] ? &*first_[place] : nullptr; }
     Power any() const noexcept { return any_; }
