@@ -24,10 +24,9 @@ void BftNode::progress() {
     do {
         again_ = false;
         machine_.run();
-        const std::vector<Action> actions = machine_.actions();
-        machine_.clear_actions();
-        for (const Action& action : actions) act(action);
-        again_ = again_ || !actions.empty();
+        machine_.take_actions(actions_);
+        for (const Action& action : actions_) act(action);
+        again_ = again_ || !actions_.empty();
         if (fresh_height_) {
             fresh_height_ = false;
             replay_early();
@@ -207,9 +206,10 @@ void BftNode::decide(Round round, const Digest& value) {
     decided.certificate.height = height();
     decided.certificate.round = round;
     decided.certificate.value = value;
-    std::vector<Vote> votes;
-    machine_.votes(VoteType::precommit, round)->votes_for(value, votes);
-    for (const Vote& vote : votes) decided.certificate.votes.push_back({vote.validator, vote.signature});
+    votes_.clear();
+    machine_.votes(VoteType::precommit, round)->votes_for(value, votes_);
+    decided.certificate.votes.reserve(votes_.size());
+    for (const Vote& vote : votes_) decided.certificate.votes.push_back({vote.validator, vote.signature});
     append(std::move(decided));
 }
 

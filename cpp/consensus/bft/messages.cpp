@@ -99,6 +99,7 @@ void BftNode::keep_early(Peer& peer, const Message& message) {
 
 void BftNode::replay_early() {
     for (Peer& peer : peers_) {
+        if (peer.early.empty()) continue;
         std::vector<Message> early;
         early.swap(peer.early);
         for (const Message& message : early) {

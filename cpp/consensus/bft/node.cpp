@@ -97,12 +97,18 @@ void BftNode::poison(const std::string& text) {
 
 void BftNode::begin_height() {
     const std::size_t place = signer_ ? chain_.validators->place_of(config_.id) : ValidatorSet::kNowhere;
-    machine_ = Tendermint(chain_.validators, chain_.priorities, place);
+    machine_.reset(chain_.validators, chain_.priorities, place);
     timers_.clear();
     proposals_.clear();
     owes_proposal_ = false;
-    hard_ = HardState();
-    hard_.height = height();
+    // as good as new, with the memory it had
+    HardState fresh;
+    fresh.valid_pol.swap(hard_.valid_pol);
+    fresh.valid_pol.clear();
+    fresh.earlier.swap(hard_.earlier);
+    fresh.earlier.clear();
+    fresh.height = height();
+    hard_ = std::move(fresh);
     hard_changed_ = true;
     fresh_height_ = true;
 }

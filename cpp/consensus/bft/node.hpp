@@ -215,6 +215,8 @@ class BftNode {
     bool paused_ = false;            // at a checkpoint height: nothing further is handed out before the next call
     std::vector<Command> outgoing_;  // taken in, to be sent to all in few messages
     std::vector<Entry> entries_;     // of Ready::committed
+    std::vector<Action> actions_;    // under way, in progress()
+    std::vector<Vote> votes_;        // scratch
     Height entries_height_ = 0;      // up to where they go
     Ready ready_;
     std::vector<Evidence> evidence_;

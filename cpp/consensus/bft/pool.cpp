@@ -22,7 +22,25 @@ void CommandPool::drop(Requests& requests, Requests::iterator at) {
     usage.bytes -= size;
     --size_;
     bytes_ -= size;
-    requests.erase(at);
+    at->second = Item();
+    spare_items_.nodes.push_back(requests.extract(at));
+}
+
+CommandPool::Requests& CommandPool::requests_of(std::uint64_t client) {
+    const auto known = clients_.find(client);
+    if (known != clients_.end()) return known->second;
+    if (spare_clients_.nodes.empty()) return clients_[client];
+    auto node = std::move(spare_clients_.nodes.back());
+    spare_clients_.nodes.pop_back();
+    node.key() = client;
+    return clients_.insert(std::move(node)).position->second;
+}
+
+CommandPool::Clients::iterator CommandPool::forget_empty(Clients::iterator client) {
+    if (!client->second.empty()) return std::next(client);
+    const auto next = std::next(client);
+    spare_clients_.nodes.push_back(clients_.extract(client));
+    return next;
 }
 
 CommandPool::Added CommandPool::add(const Command& command, NodeId from, const ClientMarks& marks) {
@@ -45,7 +63,16 @@ CommandPool::Added CommandPool::add(const Command& command, NodeId from, const C
     usage.bytes += command.bytes.size();
     ++size_;
     bytes_ += command.bytes.size();
-    clients_[session.client].emplace(session.sequence, Item{command, from, arrivals_++, 0});
+    Requests& requests = requests_of(session.client);
+    if (spare_items_.nodes.empty()) {
+        requests.emplace(session.sequence, Item{command, from, arrivals_++, 0});
+    } else {
+        auto node = std::move(spare_items_.nodes.back());
+        spare_items_.nodes.pop_back();
+        node.key() = session.sequence;
+        node.mapped() = Item{command, from, arrivals_++, 0};
+        requests.insert(requests.end(), std::move(node));
+    }
     return Added::added;
 }
 
@@ -89,7 +116,7 @@ void CommandPool::reject(const Session& session) {
     const auto client = clients_.find(session.client);
     if (client == clients_.end()) return;
     if (const auto at = client->second.find(session.sequence); at != client->second.end()) drop(client->second, at);
-    if (client->second.empty()) clients_.erase(client);
+    (void)forget_empty(client);
 }
 
 void CommandPool::remove_decided(const Block& block) {
@@ -98,7 +125,7 @@ void CommandPool::remove_decided(const Block& block) {
         if (client == clients_.end()) continue;
         while (!client->second.empty() && client->second.begin()->first <= command.session.sequence)
             drop(client->second, client->second.begin());
-        if (client->second.empty()) clients_.erase(client);
+        (void)forget_empty(client);
     }
 }
 
@@ -107,7 +134,7 @@ void CommandPool::remove_decided(const ClientMarks& marks) {
         const std::uint64_t last = marks.last(client->first);
         while (!client->second.empty() && client->second.begin()->first <= last)
             drop(client->second, client->second.begin());
-        client = client->second.empty() ? clients_.erase(client) : std::next(client);
+        client = forget_empty(client);
     }
 }
 
@@ -130,7 +157,7 @@ void CommandPool::expire(const ClientMarks& marks, std::uint32_t calls) {
             if (at->second.age >= calls) drop(requests, at);
             at = next;
         }
-        client = requests.empty() ? clients_.erase(client) : std::next(client);
+        client = forget_empty(client);
     }
 }
 

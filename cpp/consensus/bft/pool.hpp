@@ -50,13 +50,29 @@ class CommandPool {
         std::size_t commands = 0;
         std::size_t bytes = 0;
     };
+    using Clients = std::map<std::uint64_t, Requests>;
+    // Nodes of a map that are free, so that a pool that breathes allocates nothing. A copy begins without any.
+    template <class Node>
+    struct Spare {
+        Spare() = default;
+        Spare(const Spare&) noexcept {}
+        Spare& operator=(const Spare&) noexcept { return *this; }
+        Spare(Spare&&) noexcept = default;
+        Spare& operator=(Spare&&) noexcept = default;
+        ~Spare() = default;
+        std::vector<Node> nodes;
+    };
     static Requests::const_iterator next_of(std::uint64_t client, const Requests& requests,
                                             const ClientMarks& marks) noexcept;
     void drop(Requests& requests, Requests::iterator at);
+    Requests& requests_of(std::uint64_t client);
+    Clients::iterator forget_empty(Clients::iterator client);
 
     NodeId own_;
     Limits limits_;
-    std::map<std::uint64_t, Requests> clients_;
+    Clients clients_;
+    Spare<Requests::node_type> spare_items_;  // never more than there were at once
+    Spare<Clients::node_type> spare_clients_;
     std::map<NodeId, Usage> usage_;
     std::size_t size_ = 0;
     std::size_t bytes_ = 0;

@@ -21,6 +21,22 @@ Tendermint::Tendermint(std::shared_ptr<const ValidatorSet> set, Rotation::Priori
     for (auto& rounds : ahead_) rounds.fill(kFree);
 }
 
+void Tendermint::reset(std::shared_ptr<const ValidatorSet> set, const Rotation::Priorities& priorities,
+                       std::size_t place) {
+    set_ = std::move(set);
+    rotation_.reset(set_, priorities);
+    place_ = place;
+    round_ = kNoRound;
+    step_ = Step::propose;
+    locks_ = Locks();
+    decided_ = false;
+    if (!rounds_.empty()) spare_.node = rounds_.extract(rounds_.begin());
+    rounds_.clear();
+    ahead_.resize(set_->size());
+    for (auto& rounds : ahead_) rounds.fill(kFree);
+    actions_.clear();
+}
+
 void Tendermint::start() {
     if (round_ == kNoRound && !decided_) start_round(0);  // line 10, line 54
 }
@@ -42,7 +58,12 @@ void Tendermint::resume(Round round, Step step, const Locks& locks, bool propose
 }
 
 Tendermint::RoundBook& Tendermint::book(Round round) {
-    return rounds_.try_emplace(round, *set_).first->second;
+    const auto known = rounds_.find(round);
+    if (known != rounds_.end()) return known->second;
+    if (spare_.node.empty()) return rounds_.try_emplace(round, *set_).first->second;
+    spare_.node.key() = round;
+    spare_.node.mapped().reset(*set_);
+    return rounds_.insert(std::move(spare_.node)).position->second;
 }
 
 const Tendermint::RoundBook* Tendermint::find(Round round) const noexcept {

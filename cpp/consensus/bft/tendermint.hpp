@@ -61,6 +61,9 @@ class Tendermint {
     // `place` is this node's, ValidatorSet::kNowhere when it only looks on. A copy of the machine is one of its own.
     Tendermint(std::shared_ptr<const ValidatorSet> set, Rotation::Priorities priorities, std::size_t place);
 
+    // Lines 52-54: a machine for the next height, which needs no more memory than the last one did.
+    void reset(std::shared_ptr<const ValidatorSet> set, const Rotation::Priorities& priorities, std::size_t place);
+
     // Line 10 or 54: begins round 0. Until then the machine is in round kNoRound and waits.
     void start();
     // Back where a crash hit: whatever was signed in this round is not signed again. `proposed`: in this round.
@@ -79,6 +82,11 @@ class Tendermint {
 
     const std::vector<Action>& actions() const noexcept { return actions_; }
     void clear_actions() noexcept { actions_.clear(); }
+    // Leaves none; `out` gives its memory in exchange.
+    void take_actions(std::vector<Action>& out) noexcept {
+        out.clear();
+        out.swap(actions_);
+    }
 
     std::size_t proposer(Round round) { return rotation_.proposer(round); }  // its place
     Round round() const noexcept { return round_; }
@@ -92,9 +100,17 @@ class Tendermint {
     Round highest_round() const noexcept { return rounds_.empty() ? kNoRound : rounds_.rbegin()->first; }
 
   private:
+    friend struct ModelDigest;  // simulation/bft/model.cpp: what an exhaustive search tells states apart by
+
     struct RoundBook {
         RoundBook(const ValidatorSet& set)
             : prevotes(set.powers(), set.total()), precommits(set.powers(), set.total()) {}
+        void reset(const ValidatorSet& set) {
+            proposals.clear();
+            prevotes.reset(set.powers(), set.total());
+            precommits.reset(set.powers(), set.total());
+            any_prevotes_seen = polka_seen = any_precommits_seen = false;
+        }
         std::vector<ProposalFact> proposals;
         VoteSet prevotes, precommits;
         bool any_prevotes_seen = false;    // line 34, "for the first time"
@@ -102,6 +118,17 @@ class Tendermint {
         bool any_precommits_seen = false;  // line 47, "for the first time"
     };
     static constexpr Round kFree = kNoRound;
+    using Books = std::map<Round, RoundBook>;
+    // A free book, its memory with it. A copy begins without.
+    struct Spare {
+        Spare() = default;
+        Spare(const Spare&) noexcept {}
+        Spare& operator=(const Spare&) noexcept { return *this; }
+        Spare(Spare&&) noexcept = default;
+        Spare& operator=(Spare&&) noexcept = default;
+        ~Spare() = default;
+        Books::node_type node;
+    };
 
     RoundBook& book(Round round);
     const RoundBook* find(Round round) const noexcept;
@@ -126,7 +153,8 @@ class Tendermint {
     Step step_ = Step::propose;
     Locks locks_;
     bool decided_ = false;
-    std::map<Round, RoundBook> rounds_;
+    Books rounds_;
+    Spare spare_;
     std::vector<std::array<Round, kAheadRounds>> ahead_;  // by place: the future rounds its messages are held of
     std::vector<Action> actions_;
 };

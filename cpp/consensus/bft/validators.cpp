@@ -27,6 +27,15 @@ ValidatorSet::ValidatorSet(std::vector<Validator> validators) : validators_(std:
         total_ += validator.power;
         powers_.push_back(validator.power);
     }
+    std::vector<std::byte> bytes;
+    Writer writer(bytes);
+    writer.put(std::as_bytes(std::span("fastmas/bft/validators/1")));
+    for (const Validator& validator : validators_) {
+        writer.put(validator.id);
+        writer.put(validator.power);
+        writer.put(validator.key);
+    }
+    digest_ = base::sha256(bytes);
 }
 
 std::size_t ValidatorSet::place_of(NodeId id) const noexcept {
@@ -41,18 +50,6 @@ Power ValidatorSet::power_of(std::uint64_t places) const noexcept {
     for (std::size_t place = 0; place < powers_.size(); ++place)
         if ((places >> place & 1U) != 0) sum += powers_[place];
     return sum;
-}
-
-Digest ValidatorSet::digest() const {
-    std::vector<std::byte> bytes;
-    Writer writer(bytes);
-    writer.put(std::as_bytes(std::span("fastmas/bft/validators/1")));
-    for (const Validator& validator : validators_) {
-        writer.put(validator.id);
-        writer.put(validator.power);
-        writer.put(validator.key);
-    }
-    return base::sha256(bytes);
 }
 
 std::size_t Rotation::turn(const ValidatorSet& set, Priorities& priorities) noexcept {

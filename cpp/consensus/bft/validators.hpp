@@ -26,7 +26,7 @@ class ValidatorSet {
     Power power_of(std::uint64_t places) const noexcept;  // one bit a place
     const std::vector<Validator>& all() const noexcept { return validators_; }
     // Of ids, powers and keys: what blocks name a set by.
-    Digest digest() const;
+    const Digest& digest() const noexcept { return digest_; }
 
     friend bool operator==(const ValidatorSet&, const ValidatorSet&) = default;
 
@@ -34,6 +34,7 @@ class ValidatorSet {
     std::vector<Validator> validators_;
     std::vector<Power> powers_;
     Power total_ = 0;
+    Digest digest_{};
 };
 
 // Proposer rotation as Tendermint does it: in every round each validator's priority grows by its power, the highest
@@ -48,6 +49,12 @@ class Rotation {
     Rotation(std::shared_ptr<const ValidatorSet> set, Priorities priorities)
         : set_(std::move(set)), priorities_(std::move(priorities)) {}
 
+    // Those of another height; keeps its memory.
+    void reset(std::shared_ptr<const ValidatorSet> set, const Priorities& priorities) {
+        set_ = std::move(set);
+        priorities_ = priorities;
+        proposers_.clear();
+    }
     // The place of the proposer of a round. O(validators) for each round not asked for before.
     std::size_t proposer(Round round);
 

@@ -4,6 +4,16 @@
 
 namespace fastmas::consensus::bft {
 
+void VoteSet::reset(const std::vector<Power>& powers, Power total) {
+    powers_ = &powers;
+    total_ = total;
+    first_.assign(powers.size(), std::nullopt);
+    further_.clear();
+    tallies_.clear();
+    any_ = 0;
+    senders_ = 0;
+}
+
 Power& VoteSet::tally(const Digest& value) {
     for (Tally& known : tallies_)
         if (known.value == value) return known.power;

@@ -28,6 +28,8 @@ class VoteSet {
     // powers[i] is that of the validator at place i; the caller keeps it as long as this and its copies.
     VoteSet(const std::vector<Power>& powers, Power total) : powers_(&powers), total_(total), first_(powers.size()) {}
 
+    // Begins anew, for a set that may be another, and keeps its memory.
+    void reset(const std::vector<Power>& powers, Power total);
     // The caller has checked height, round, type and signature; `place` is the sender's.
     Added add(std::size_t place, const Vote& vote);
     // As if the sender had never voted.
