@@ -82,6 +82,16 @@ TEST(promises_and_acceptances_wait_until_they_are_durable) {
     CHECK_EQUAL(slow.step(accept_of(1, 2, {3, 1}, 0, {"a"})).size(), 1U);
 }
 
+TEST(a_heartbeat_is_answered_while_the_disk_is_slow) {
+    Slow slow(async_config(2, 3));
+    CHECK(slow.step(accept_of(1, 2, {1, 1}, 0, {})).empty());  // of a ballot that is not durable yet
+    CHECK_EQUAL(slow.finish().size(), 1U);
+    CHECK(slow.step(accept_of(1, 2, {1, 1}, 0, {"a"})).empty());
+    const auto said = slow.step(accept_of(1, 2, {1, 1}, 1, {}));
+    CHECK(said.size() == 1 && said[0].last == said[0].index);
+    CHECK_EQUAL(slow.finish().size(), 1U);
+}
+
 TEST(what_was_accepted_a_moment_ago_is_told_once_it_is_durable) {
     Slow slow(async_config(2, 3));
     CHECK(slow.step(accept_of(1, 2, {1, 1}, 0, {"a"})).empty());

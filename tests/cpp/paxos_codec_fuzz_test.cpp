@@ -69,7 +69,10 @@ void random_message(Prng& random, Message& message) {
                 entry.ballot = message.type == MessageType::accept ? message.ballot : random_ballot(random);
                 fill(entry, random);
             }
-            if (message.type == MessageType::accept) break;
+            if (message.type == MessageType::accept) {
+                message.round = random.below(3);
+                break;
+            }
             message.flag = flag;
             message.last = message.index + random.below(6);
             break;
@@ -78,6 +81,7 @@ void random_message(Prng& random, Message& message) {
             message.index = random.below(6);
             message.last = message.index + random.below(6);
             message.commit = random.below(9);
+            message.round = random.below(3);
             break;
         case MessageType::snapshot:
             message.flag = flag;

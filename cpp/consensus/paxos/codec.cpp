@@ -6,8 +6,9 @@
 namespace fastmas::consensus::paxos {
 namespace {
 
-// Layout: u32 length of all, u8 version, u8 type, u8 flags (bit 0: the flag), u8 zero, u32 from, u32 to, u64 number and
-// u32 node of the ballot, then by type
+// Layout: u32 length of all, u8 version, u8 type, u8 flags (bit 0: the flag, bit 1: a round of reads), u8 zero, u32
+// from, u32 to, u64 number and u32 node of the ballot, u64 round (of accept and accepted, when there is one), then by
+// type
 //   ask, prepare:   u64 index
 //   answer, refuse: the other ballot
 //   promise:        u64 index, u64 last, u64 commit, u32 count, of each entry u64 slot, its ballot and the entry
@@ -20,6 +21,10 @@ constexpr std::size_t kHeaderBytes = 28;
 constexpr std::size_t kBallotBytes = 12;
 constexpr std::size_t kEntryBytes = 16;
 constexpr std::uint32_t kExpires = 256;
+
+bool has_round(const Message& message) noexcept {
+    return message.round != 0 && (message.type == MessageType::accept || message.type == MessageType::accepted);
+}
 
 bool has_flag(MessageType type) noexcept {
     return type == MessageType::answer || type == MessageType::promise || type == MessageType::accepted ||
@@ -134,12 +139,12 @@ std::size_t encoded_size(const Message& message) noexcept {
             return size;
         }
         case MessageType::accept: {
-            std::size_t size = kHeaderBytes + 20;
+            std::size_t size = kHeaderBytes + 20 + (has_round(message) ? 8 : 0);
             for (const Entry& entry : message.entries) size += size_of(entry);
             return size;
         }
         case MessageType::accepted:
-            return kHeaderBytes + 24;
+            return kHeaderBytes + 24 + (has_round(message) ? 8 : 0);
         case MessageType::snapshot:
             return kHeaderBytes + kBallotBytes + 24 + 4 * message.snapshot.nodes.size() + message.snapshot.state.size();
     }
@@ -153,11 +158,12 @@ void encode(const Message& message, std::vector<std::byte>& out) {
     writer.put(static_cast<std::uint32_t>(size));
     writer.put(kMessageVersion);
     writer.put(static_cast<std::uint8_t>(message.type));
-    writer.put(static_cast<std::uint8_t>(message.flag ? 1 : 0));
+    writer.put(static_cast<std::uint8_t>((message.flag ? 1 : 0) | (has_round(message) ? 2 : 0)));
     writer.put(std::uint8_t{0});
     writer.put(message.from);
     writer.put(message.to);
     put(writer, message.ballot);
+    if (has_round(message)) writer.put(message.round);
     switch (message.type) {
         case MessageType::ask:
         case MessageType::prepare:
@@ -212,10 +218,12 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
     if (version != kMessageVersion) return "unknown version";
     if (type < static_cast<std::uint8_t>(MessageType::ask) || type > static_cast<std::uint8_t>(MessageType::snapshot))
         return "unknown type";
-    if (flags > 1 || zero != 0) return "unknown flags";
+    if (flags > 3 || zero != 0) return "unknown flags";
     message.type = static_cast<MessageType>(type);
-    message.flag = flags == 1;
+    message.flag = (flags & 1U) != 0;
     if (message.flag && !has_flag(message.type)) return "unknown flags";
+    message.round = 0;
+    if ((flags & 2U) != 0 && (!reader.get(message.round) || !has_round(message))) return "unknown flags";
     message.other = {};
     message.index = message.last = message.commit = 0;
     message.entries.clear();

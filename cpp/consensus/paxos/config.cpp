@@ -33,6 +33,7 @@ void validate(PaxosConfig& config) {
     config.quorums = checked(config.quorums, config.nodes.size());
     at_least_one("heartbeat_ticks", config.heartbeat_ticks);
     at_least_one("max_writes_in_flight", config.max_writes_in_flight);
+    at_least_one("max_pending_reads", config.max_pending_reads);
     at_least_one("max_message_entries", config.max_message_entries);
     at_least_one("max_message_bytes", config.max_message_bytes);
     at_least_one("max_inflight_entries", config.max_inflight_entries);

@@ -29,6 +29,7 @@ struct PaxosConfig {
     // Ticks that a write may stay unacknowledged before a leader stops leading and nobody tries; 0 = election_ticks.
     std::uint32_t hung_write_ticks = 0;
 
+    std::size_t max_pending_reads = 65'536;
     std::size_t max_message_entries = 1024;
     std::size_t max_message_bytes = 1U << 20;      // one larger entry still goes alone
     std::size_t max_inflight_entries = 16 * 1024;  // sent to a node beyond what it is known to have committed

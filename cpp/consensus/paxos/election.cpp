@@ -14,6 +14,7 @@ void PaxosNode::draw_timer() {
 }
 
 void PaxosNode::follow(NodeId leader) {
+    if (role_ == Role::leader) abandon_reads();
     role_ = Role::follower;
     leader_ = leader;
     draw_timer();
@@ -178,6 +179,7 @@ void PaxosNode::become_leader() {
     votes_.assign(learned_.size(), 0);
     votes_dead_ = 0;
     votes_first_ = commit_ + 1;
+    found_last_ = commit_ + learned_.size();
     for (Entry& entry : learned_) {
         if (!entry.ballot) {
             // PMS §3: "fills the gap by proposing ... a special no-op command"; nobody in a prepare quorum accepted

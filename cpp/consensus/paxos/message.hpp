@@ -33,6 +33,7 @@ struct Message {
     Index index = 0;             // ask, prepare, promise, accept, accepted: the slot before the first it is about
     Index last = 0;              // promise, accepted: the last slot it is about
     Index commit = 0;            // accept, accepted, promise: the sender's commit index
+    std::uint64_t round = 0;     // accept: the leader's latest round of reads; accepted: that of the accept
     std::vector<Entry> entries;  // promise (holes left out), accept (without holes)
     Snapshot snapshot;           // snapshot
 

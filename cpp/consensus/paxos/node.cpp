@@ -221,6 +221,7 @@ void PaxosNode::set_promised(const Ballot& ballot) {
     if (ballot == hard_.promised) return;
     hard_.promised = ballot;
     hard_changed_ = true;
+    promise_write_ = writes_.next();
 }
 
 void PaxosNode::put(Entry entry) {
@@ -250,6 +251,7 @@ Message& PaxosNode::send(MessageType type, NodeId to, const Ballot& ballot) {
     message.ballot = ballot;
     message.other = {};
     message.index = message.last = message.commit = 0;
+    message.round = 0;
     message.entries.clear();
     message.snapshot = Snapshot();
     return message;

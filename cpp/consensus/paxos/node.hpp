@@ -25,6 +25,8 @@ enum class Role : std::uint8_t {
 };
 const char* to_string(Role role) noexcept;
 
+enum class ReadStatus : std::uint8_t { registered, not_leader, full };
+
 struct Proposal {
     ProposeStatus status = ProposeStatus::not_leader;
     Ballot ballot;
@@ -41,6 +43,7 @@ struct Progress {
     Index snapshot_index = 0;  // of the snapshot under way to it; 0 = none
     std::uint32_t snapshot_ticks = 0;
     std::uint32_t silent = 0;  // heartbeats since it was last heard
+    std::uint64_t round = 0;   // the latest round of reads it acknowledged in this ballot
     bool active = false;       // heard from since the last quorum check
     bool moved = false;        // told something new since the last heartbeat
     bool rewound = false;      // what it missed is being sent again since the last heartbeat
@@ -70,6 +73,10 @@ class PaxosNode {
     void step(const Message& message);
     // `now_ns` stamps the entry, unless an earlier stamp is ahead of it already.
     Proposal propose(Payload command, const Session& session, std::int64_t now_ns);
+
+    // Registers a linearizable read, which comes out of Ready::reads under this context, confirmed or not. A context
+    // may be used again.
+    ReadStatus read(std::uint64_t context);
 
     bool has_ready() const noexcept;
     const Ready& ready();
@@ -135,6 +142,13 @@ class PaxosNode {
     void set_commit(Index index);
     void put(Entry entry);
 
+    // read.cpp
+    bool knows_what_is_chosen() const noexcept;
+    bool has_new_reads() const noexcept;
+    void ask_for_reads();
+    void confirm_reads();
+    void abandon_reads();
+
     // storage.cpp
     bool has_unwritten() const noexcept;
     bool can_write() const noexcept;
@@ -176,6 +190,16 @@ class PaxosNode {
     std::vector<std::uint64_t> votes_;  // leader: who has accepted, one word a slot from votes_first_ on
     std::size_t votes_dead_ = 0;        // words at the front that are done with
     Index votes_first_ = 1;
+    Index found_last_ = 0;  // leader: the last slot that phase 1 found something in
+    struct PendingRead {
+        std::uint64_t context;
+        std::uint64_t round;  // 0 = not begun
+        Index index;
+    };
+    std::vector<PendingRead> reads_;
+    std::vector<ReadState> read_states_;
+    std::vector<std::uint64_t> acknowledged_;
+    std::uint64_t round_ = 0;     // of reads; grows for as long as the node lives
     std::uint32_t failures_ = 0;  // attempts to lead since a leader was last heard
     std::uint32_t election_elapsed_ = 0;
     std::uint32_t contact_elapsed_ = 0;  // since a leader was last heard, or since the start
@@ -191,6 +215,7 @@ class PaxosNode {
     bool own_promise_ = false;             // counts once it is durable: not handed out yet,
     std::uint64_t own_promise_write_ = 0;  // or in this write
     WriteQueue writes_;
+    std::uint64_t promise_write_ = 0;  // the highest promise is in it
     HeldMessages<Message> held_;
     std::size_t released_ = 0;  // of the outbox: they have waited and go now
     std::uint32_t write_elapsed_ = 0;

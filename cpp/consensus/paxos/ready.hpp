@@ -8,6 +8,15 @@
 
 namespace fastmas::consensus::paxos {
 
+// A read that may be answered, once the state machine has applied `index`, or that may not.
+struct ReadState {
+    std::uint64_t context = 0;  // the caller's own
+    Index index = 0;
+    bool is_confirmed = false;  // false: this node leads no more; ask the one that does
+
+    friend bool operator==(const ReadState&, const ReadState&) = default;
+};
+
 // The caller's duties, in this order:
 //   1. `snapshot` (when there is one) replaces the stored snapshot (with asynchronous storage not one that a compaction
 //      has taken further meanwhile) and every stored entry up to its index; entries after it stay: they were accepted,
@@ -34,6 +43,7 @@ struct Ready {
     bool must_sync = false;
     std::span<const Message> messages;
     std::span<const Entry> committed;
+    std::span<const ReadState> reads;  // with 6: each is answered from the state machine once `index` is applied
 };
 
 }  // namespace fastmas::consensus::paxos

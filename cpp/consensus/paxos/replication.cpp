@@ -28,6 +28,7 @@ void PaxosNode::send_accept(Progress& peer, bool with_entries) {
     Message& message = send(MessageType::accept, peer.id, ballot_);
     message.index = peer.next - 1;
     message.commit = commit_;
+    message.round = round_;
     peer.commit_sent = commit_;
     if (!with_entries) return;
     std::size_t bytes = 0;
@@ -109,6 +110,7 @@ void PaxosNode::handle_accept(const Message& message) {
 
     Message& reply = send(MessageType::accepted, message.from, message.ballot);
     reply.index = reply.last = message.index;
+    reply.round = message.round;
     for (const Entry& entry : message.entries) {
         if (entry.index > commit_ + config_.max_open_slots) break;
         accept(entry, message.ballot);
@@ -137,7 +139,7 @@ void PaxosNode::count_votes(std::size_t voter, Index first, Index last, bool& is
 void PaxosNode::handle_accepted(const Message& message) {
     Progress* peer = find(message.from);
     if (role_ != Role::leader || message.ballot != ballot_ || peer == nullptr) return;
-    if (message.last > log_.last_index()) {
+    if (message.last > log_.last_index() || message.round > round_) {
         ++counters_.dropped;
         return;
     }
@@ -162,6 +164,10 @@ void PaxosNode::handle_accepted(const Message& message) {
     // no more votes, which might be out of reach.
     if (message.commit > commit_) set_commit(std::min(message.commit, log_.last_index()));
     advance_commit();
+    if (message.round > peer->round) {
+        peer->round = message.round;
+        confirm_reads();
+    }
     send_where_needed(*peer);
 }
 

@@ -46,7 +46,7 @@ Index PaxosNode::applicable() const noexcept {
 }
 
 bool PaxosNode::has_ready() const noexcept {
-    if (outbox_size_ != 0 || (has_unwritten() && can_write())) return true;
+    if (outbox_size_ != 0 || (has_unwritten() && can_write()) || !read_states_.empty() || has_new_reads()) return true;
     return commit_ > applied_ && !snapshot_pending_ && applicable() > applied_;
 }
 
@@ -54,6 +54,7 @@ const Ready& PaxosNode::ready() {
     enter();
     // proposals wait for it, so that a burst leaves in few messages
     if (role_ == Role::leader) broadcast();
+    if (has_new_reads()) ask_for_reads();
     if (config_.async_storage) hold_back();
     ready_ = Ready();
     // the commit index alone is worth no write: it goes with the next one
@@ -70,6 +71,7 @@ const Ready& PaxosNode::ready() {
     // a snapshot that waits for room among the writes comes before what follows it
     applicable_ = !snapshot_pending_ || ready_.snapshot != nullptr ? applicable() : applied_;
     ready_.committed = log_.slice(applied_ + 1, applicable_);
+    ready_.reads = read_states_;
     ready_out_ = true;
     return ready_;
 }
@@ -81,6 +83,7 @@ void PaxosNode::advance() {
                                 " has no ready() to advance past; call ready() first");
     ready_out_ = false;
     outbox_size_ = released_ = 0;
+    read_states_.clear();
     applied_ = applicable_;
     if (ready_.must_sync) {
         const Index first = dirty_first_, last = dirty_last_;
@@ -119,7 +122,12 @@ void PaxosNode::hold_back() {
     const std::uint64_t needed = has_unwritten() ? writes_.next() : writes_.next() - 1;
     std::size_t kept = released_;
     for (std::size_t i = released_; i < outbox_size_; ++i) {
-        if (waits_for_disk(outbox_[i]))
+        const Message& message = outbox_[i];
+        // the answer to a heartbeat accepts nothing, and goes past slots that wait: else a slow disk would look like a
+        // node that is gone
+        const bool says_nothing_new = message.type == MessageType::accepted && message.last == message.index &&
+                                      promise_write_ <= writes_.stored();
+        if (waits_for_disk(message) && !says_nothing_new)
             held_.hold(needed, outbox_[i]);
         else if (i != kept++)
             std::swap(outbox_[i], outbox_[kept - 1]);

@@ -71,8 +71,14 @@ void InvariantChecker::on_durable(const PaxosNode& node) {
     }
 }
 
-void InvariantChecker::on_ready(const PaxosNode& node, const Ready&) {
+void InvariantChecker::on_ready(const PaxosNode& node, const Ready& ready) {
     on_durable(node);
+    for (const ReadState& read : ready.reads) {
+        reads_ += read.is_confirmed;
+        if (read.is_confirmed && read.index < read.context)
+            fail(node, "a read sees all that was committed when it was asked for",
+                 at(read.index) + " of " + std::to_string(read.context));
+    }
 }
 
 void InvariantChecker::on_persist(const PaxosNode& node, const Ready& ready) {
@@ -145,6 +151,7 @@ void InvariantChecker::on_apply(const PaxosNode& node, const Entry& entry, const
     if (entry.index != seen.applied + 1 || entry.index > node.commit_index())
         fail(node, "what is chosen is applied in the order of the slots, each once", at(entry.index));
     seen.applied = entry.index;
+    committed_ = std::max(committed_, entry.index);
     Slot& at_slot = slot(entry.index);
     if (!at_slot.chosen || value_of(entry) != at_slot.value) fail(node, kAgreement, at(entry.index));
     if (entry.time_ns < seen.time_ns) fail(node, "time never falls along the log", at(entry.index));
@@ -217,6 +224,7 @@ void InvariantChecker::after_step(const PaxosNode& node, const std::vector<const
     seen.led = leads;
     seen.ballot = node.ballot();
     seen.commit = node.commit_index();
+    committed_ = std::max(committed_, seen.commit);
 }
 
 void InvariantChecker::check_log(const PaxosNode& node, const SimDisk& disk) const {

@@ -36,6 +36,9 @@ class InvariantChecker {
     // The node's log and disk, slot by slot, against each other and against what is chosen. O(entries).
     void check_log(const PaxosNode& node, const SimDisk& disk) const;
 
+    // What anybody knows to be chosen; a read that is asked for now must see it. Its context says how much that was.
+    Index committed() const noexcept { return committed_; }
+    std::uint64_t reads() const noexcept { return reads_; }  // confirmed
     std::uint64_t checks() const noexcept { return checks_; }
     std::uint64_t commands() const noexcept { return history_.commands(); }
     std::size_t ballots_led() const noexcept { return led_.size(); }
@@ -83,6 +86,8 @@ class InvariantChecker {
     std::vector<Slot> slots_;
     std::unordered_map<std::uint64_t, NodeId> led_;  // ballots that were led
     AppliedHistory history_;
+    Index committed_ = 0;
+    std::uint64_t reads_ = 0;
     std::uint64_t checks_ = 0;
     std::uint64_t kept_ = 0;
 };

@@ -50,6 +50,13 @@ void PaxosProtocol::draw_options(SimOptions& options, base::Prng& random) {
     options.disk_delay_ns = random.chance_ppm(400'000) ? random.between(1, 60) * 500'000 : 0;
 }
 
+void PaxosProtocol::disturb(SimCluster<PaxosProtocol>& sim, base::Prng&) {
+    // reads, at every node that thinks it leads; the context says what each must cover
+    for (NodeId id = 1; id <= sim.size(); ++id)
+        if (sim.is_up(id) && leads(*sim.node(id)))
+            sim.act(id, [&](Node& node) { (void)node.read(sim.invariants().committed()); });
+}
+
 std::string PaxosProtocol::describe(const Node& node) {
     return std::string(to_string(node.role())) + " with promise " + to_string(node.promised()) + ", ballot " +
            to_string(node.ballot()) + ", leader " + std::to_string(node.leader()) + ", last " +
@@ -70,6 +77,7 @@ void PaxosProtocol::cover(const SimCluster<PaxosProtocol>& sim, Coverage& covera
     coverage.add("chosen slots proposed again in higher ballots", sim.invariants().kept());
     coverage.add("gaps filled with no-ops", gaps);
     coverage.add("lost slots sent again", rewinds);
+    coverage.add("reads confirmed", sim.invariants().reads());
     coverage.add("writes acknowledged later", sim.counters().late_writes);
     coverage.add("crashes that lost writes", sim.counters().lost_writes);
 }

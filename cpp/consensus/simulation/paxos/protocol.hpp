@@ -41,7 +41,7 @@ struct PaxosProtocol {
 
     // What Scenario asks beyond that.
     static void draw_options(SimOptions& options, base::Prng& random);
-    static void disturb(SimCluster<PaxosProtocol>&, base::Prng&) {}
+    static void disturb(SimCluster<PaxosProtocol>& sim, base::Prng& random);
     // With a prepare quorum above a majority nobody may be able to follow a leader that was cut off.
     static bool keeps_its_leader(const SimOptions& options) noexcept {
         return options.nodes >= 3 && options.pre_vote && options.check_quorum && options.accept_quorum == 0;
