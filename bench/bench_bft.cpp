@@ -44,7 +44,7 @@ struct Cluster {
     std::vector<std::unique_ptr<BftNode>> nodes;
     std::vector<Message> wire;  // recycled: the first `count` are under way
     std::size_t count = 0;
-    Message message;
+    Message taken;
     std::uint64_t messages = 0, bytes = 0, sequence = 0;
 
     explicit Cluster(std::size_t size) {
@@ -61,9 +61,9 @@ struct Cluster {
     void pump(BftNode& node) {
         while (node.has_ready()) {
             const Ready& ready = node.ready();
-            for (const Message& message : ready.messages) {
+            for (const Message& sent : ready.messages) {
                 if (count == wire.size()) wire.emplace_back();
-                wire[count++] = message;
+                wire[count++] = sent;
             }
             node.advance();
             if (node.checkpoint_due()) node.compact(node.applied_index(), Payload());
@@ -74,8 +74,8 @@ struct Cluster {
             ++messages;
             bytes += encoded_size(wire[i]);
             BftNode& node = *nodes[wire[i].to - 1];
-            message = wire[i];  // pump() may move the wire
-            node.step(message);
+            taken = wire[i];  // pump() may move the wire
+            node.step(taken);
             pump(node);
         }
         count = 0;

@@ -1,9 +1,10 @@
 // How many entries a second do three Raft nodes in one thread agree on, and what does one entry cost?
 //
-// The nodes are driven by hand: every Ready is done at once, messages are copied from node to node, commit is known on
-// all three before the next proposal. No network, no disk, no state machine: the protocol alone. In the same run, the
-// floor: the memory a message of that size moves (copying it), and encoding plus decoding it. Median of interleaved
-// repetitions.
+// The nodes are driven by hand: every Ready is done at once, messages and what they carry are copied from node to node
+// (a payload of 256 B would be shared otherwise), commit is known on all three before the next proposal. No network, no
+// disk, no state machine: the protocol alone. In the same run, the floor: the memory a message of that size moves
+// (copying it), and encoding plus decoding it; and where its sources are at hand, willemt/raft (rivals/). Median of
+// interleaved repetitions.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -12,6 +13,10 @@
 
 #include "consensus/raft/codec.hpp"
 #include "consensus/raft/node.hpp"
+
+#ifdef FASTMAS_WILLEMT_RAFT
+#include "rivals/willemt_raft.hpp"
+#endif
 
 using namespace fastmas::consensus;
 using namespace fastmas::consensus::raft;
@@ -70,15 +75,17 @@ struct Trio {
                 bytes.clear();
                 encode(wire[i], bytes);
                 decode(bytes, wire[i]);
+            } else {
+                for (Entry& entry : wire[i].entries) entry.command = Payload(entry.command.bytes());
             }
             node.step(wire[i]);
             pump(node);
         }
         count = 0;
     }
-    void propose(const Payload& command, int batch) {
+    void propose(std::span<const std::byte> command, int batch) {
         RaftNode& node = *nodes[leader - 1];
-        for (int i = 0; i < batch; ++i) (void)node.propose(command, {}, 0);
+        for (int i = 0; i < batch; ++i) (void)node.propose(Payload(command), {}, 0);
         pump(node);
         deliver();
     }
@@ -99,15 +106,16 @@ struct Row {
     }
 };
 
+constexpr int kEntries = 60'000;
+
 double measure(std::size_t size, int batch, bool encoded, Row& row) {
     Trio trio(encoded);
     const std::vector<std::byte> content(size);
-    const Payload command{std::span<const std::byte>(content)};
-    const int entries = 60'000, bursts = entries / batch;
-    for (int i = 0; i < bursts / 5; ++i) trio.propose(command, batch);
+    const int bursts = kEntries / batch;
+    for (int i = 0; i < bursts / 5; ++i) trio.propose(content, batch);
     const std::uint64_t before = trio.messages;
     const auto start = Clock::now();
-    for (int i = 0; i < bursts; ++i) trio.propose(command, batch);
+    for (int i = 0; i < bursts; ++i) trio.propose(content, batch);
     const double ns = seconds_since(start) * 1e9 / (bursts * batch);
     if (!trio.all_committed()) std::fprintf(stderr, "not all committed: the figure means nothing\n");
     row.messages_per_burst = static_cast<double>(trio.messages - before) / bursts;
@@ -149,6 +157,16 @@ int main() {
                   {"16 B, bursts of 64", {}},
                   {"256 B, one at a time", {}},
                   {"256 B, bursts of 64", {}}};
+#ifdef FASTMAS_WILLEMT_RAFT
+    struct Rival {
+        Row row;
+        std::size_t size;
+        int batch;
+    } rivals[] = {{{"willemt/raft, 16 B, one at a time", {}}, 16, 1},
+                  {{"willemt/raft, 16 B, bursts of 64", {}}, 16, 64},
+                  {{"willemt/raft, 256 B, one at a time", {}}, 256, 1},
+                  {{"willemt/raft, 256 B, bursts of 64", {}}, 256, 64}};
+#endif
     Row copy{"floor: copy one append of 16 B", {}}, codec{"floor: encode and decode it", {}};
     for (int repetition = 0; repetition < 11; ++repetition) {
         measure(16, 1, false, rows[0]);
@@ -157,11 +175,18 @@ int main() {
         measure(256, 1, false, rows[3]);
         measure(256, 64, false, rows[4]);
         floors(16, copy, codec);
+#ifdef FASTMAS_WILLEMT_RAFT
+        for (Rival& rival : rivals)
+            rival.row.per_entry_ns.push_back(fastmas::bench::willemt_raft_ns(rival.size, rival.batch, kEntries));
+#endif
     }
     const char* const line =
         "{\"group\": \"raft, three nodes, one thread\", \"name\": \"%s\", \"item\": \"entry\", \"ns_per_item\": %.1f, "
-        "\"messages_per_burst\": %.1f}\n";
-    for (Row& row : rows) std::printf(line, row.name, row.median(), row.messages_per_burst);
-    for (Row* row : {&copy, &codec}) std::printf(line, row->name, row->median(), 0.0);
+        "\"messages_per_burst\": %.1f, \"rival\": %s}\n";
+    for (Row& row : rows) std::printf(line, row.name, row.median(), row.messages_per_burst, "false");
+    for (Row* row : {&copy, &codec}) std::printf(line, row->name, row->median(), 0.0, "false");
+#ifdef FASTMAS_WILLEMT_RAFT
+    for (Rival& rival : rivals) std::printf(line, rival.row.name, rival.row.median(), 0.0, "true");
+#endif
     return 0;
 }

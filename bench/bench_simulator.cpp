@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <vector>
 
+#include "consensus/simulation/bft/protocol.hpp"
 #include "consensus/simulation/paxos/protocol.hpp"
 #include "consensus/simulation/raft/protocol.hpp"
 
@@ -50,5 +51,6 @@ void measure() {
 int main() {
     measure<raft::RaftProtocol>();
     measure<paxos::PaxosProtocol>();
+    measure<bft::BftProtocol>();
     return 0;
 }
