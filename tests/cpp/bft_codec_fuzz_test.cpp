@@ -7,6 +7,7 @@
 #include "base/prng.hpp"
 #include "bft_rig.hpp"
 #include "check.hpp"
+#include "codec_fuzz.hpp"
 
 using namespace fastmas::testing;
 using fastmas::base::Payload;
@@ -23,13 +24,10 @@ void fill(Prng& random, Bytes& bytes) {
 }
 
 bft::Command random_command(Prng& random) {
-    const std::size_t sizes[] = {0, 1, 16, 40, 41, 300};
-    std::vector<std::byte> bytes(sizes[random.below(6)]);
-    fill(random, bytes);
     return {random.below(5) == 0 ? CommandKind::validator : CommandKind::command,
             {random.below(4), random.below(9), random.below(5), random.below(2) ? INT64_MAX : random.between(-9, 99)},
             random.between(-9, 9),
-            Payload(bytes)};
+            random_payload(random)};
 }
 
 BlockPtr random_block(Prng& random) {
@@ -152,83 +150,18 @@ Message random_message(Prng& random) {
     return message;
 }
 
-std::vector<std::byte> encoded(const Message& message) {
-    std::vector<std::byte> bytes;
-    encode(message, bytes);
-    return bytes;
-}
-
 }  // namespace
 
 TEST(messages_come_back_as_they_were) {
-    Prng random(first_seed);
-    Message decoded;
-    for (std::uint64_t i = 0; i < executions / 4; ++i) {
-        const Message message = random_message(random);
-        const auto bytes = encoded(message);
-        CHECK_EQUAL(bytes.size(), encoded_size(message));
-        const char* problem = decode(bytes, decoded);
-        CHECK_EQUAL(std::string(problem == nullptr ? "" : problem), "");
-        CHECK(decoded == message);
-    }
+    check_round_trips(random_message, first_seed, executions / 4);
 }
 
 TEST(every_cut_and_every_tail_is_refused) {
-    Prng random(first_seed + 1);
-    Message decoded;
-    for (int i = 0; i < 300; ++i) {
-        auto bytes = encoded(random_message(random));
-        for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
-            std::vector<std::byte> prefix(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(cut));
-            CHECK(decode(prefix, decoded) != nullptr);
-            const auto size = static_cast<std::uint32_t>(cut);
-            if (cut >= sizeof size) std::memcpy(prefix.data(), &size, sizeof size);
-            CHECK(decode(prefix, decoded) != nullptr);  // even when the length is made to match
-        }
-        bytes.push_back(std::byte{0});
-        const auto size = static_cast<std::uint32_t>(bytes.size());
-        std::memcpy(bytes.data(), &size, sizeof size);
-        CHECK(decode(bytes, decoded) != nullptr);
-    }
+    check_cuts(random_message, first_seed + 1, 300);
 }
 
-// Canonical: what decodes at all encodes to the same bytes again, so two different strings never mean one message.
 TEST(hostile_bytes_are_refused_or_canonical) {
-    Prng random(first_seed + 2);
-    Message decoded;
-    std::uint64_t accepted = 0, refused = 0;
-    for (std::uint64_t i = 0; i < executions; ++i) {
-        auto bytes = encoded(random_message(random));
-        for (std::uint64_t edits = 1 + random.below(4); edits > 0; --edits) {
-            const std::size_t at = random.below(bytes.size());
-            switch (random.below(4)) {
-                case 0:
-                    bytes[at] ^= static_cast<std::byte>(1U << random.below(8));
-                    break;
-                case 1:
-                    bytes[at] = static_cast<std::byte>(random.next());
-                    break;
-                case 2:
-                    bytes.resize(1 + at);
-                    break;
-                case 3:
-                    bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at),
-                                 static_cast<std::byte>(random.next()));
-                    break;
-            }
-        }
-        const auto size = static_cast<std::uint32_t>(bytes.size());
-        if (random.below(2) == 1 && bytes.size() >= 4) std::memcpy(bytes.data(), &size, sizeof size);
-        // an exact copy on the heap, so that AddressSanitizer sees a read past the end
-        const std::vector<std::byte> exact(bytes);
-        if (decode(exact, decoded) == nullptr) {
-            ++accepted;
-            CHECK(encoded(decoded) == exact);
-        } else {
-            ++refused;
-        }
-    }
-    CHECK(accepted > 0 && refused > 0);
+    check_hostile_bytes(random_message, first_seed + 2, executions);
 }
 
 // Nothing that a stranger to the keys can send stops a node, makes it decide or throws.

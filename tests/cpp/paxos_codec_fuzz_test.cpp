@@ -1,13 +1,12 @@
 // The message codecs of Paxos under hostile bytes: round trips, every cut, every flipped bit, random edits, and what a
 // node makes of whatever decodes. A seeded run of fixed length, for CI and the sanitizers;
 // `paxos_codec_fuzz_test EXECUTIONS [SEED]` runs longer.
-#include <cstring>
-#include <string>
 #include <vector>
 
 #include "base/errors.hpp"
 #include "base/prng.hpp"
 #include "check.hpp"
+#include "codec_fuzz.hpp"
 #include "consensus/paxos/codec.hpp"
 #include "consensus/paxos/node.hpp"
 #include "consensus/paxos/synod_node.hpp"
@@ -16,18 +15,12 @@ using namespace fastmas::consensus;
 using namespace fastmas::consensus::paxos;
 using fastmas::base::Payload;
 using fastmas::base::Prng;
+using namespace fastmas::testing;
 
 namespace {
 
 std::uint64_t executions = 100'000;
 std::uint64_t first_seed = 1;
-
-Payload random_payload(Prng& random) {
-    const std::size_t sizes[] = {0, 1, 16, 40, 41, 300};
-    std::vector<std::byte> bytes(sizes[random.below(6)]);
-    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.next());
-    return Payload(bytes);
-}
 
 Ballot random_ballot(Prng& random) {
     return {1 + random.below(5), static_cast<NodeId>(1 + random.below(3))};
@@ -108,104 +101,27 @@ void random_message(Prng& random, SynodMessage& message) {
 }
 
 template <class M>
-std::vector<std::byte> encoded(const M& message) {
-    std::vector<std::byte> bytes;
-    encode(message, bytes);
-    return bytes;
-}
-
-template <class M>
-void round_trips() {
-    Prng random(first_seed);
-    M message, decoded;
-    for (int i = 0; i < 20'000; ++i) {
-        random_message(random, message);
-        const auto bytes = encoded(message);
-        CHECK_EQUAL(bytes.size(), encoded_size(message));
-        const char* problem = decode(bytes, decoded);
-        CHECK_EQUAL(std::string(problem == nullptr ? "" : problem), "");
-        CHECK(decoded == message);
-    }
-}
-
-template <class M>
-void cuts_are_refused() {
-    Prng random(first_seed + 1);
-    M message, decoded;
-    for (int i = 0; i < 300; ++i) {
-        random_message(random, message);
-        auto bytes = encoded(message);
-        for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
-            std::vector<std::byte> prefix(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(cut));
-            CHECK(decode(prefix, decoded) != nullptr);
-            // even when the length is made to match
-            const auto size = static_cast<std::uint32_t>(cut);
-            if (cut >= sizeof size) std::memcpy(prefix.data(), &size, sizeof size);
-            CHECK(decode(prefix, decoded) != nullptr);
-        }
-        bytes.push_back(std::byte{0});
-        const auto size = static_cast<std::uint32_t>(bytes.size());
-        std::memcpy(bytes.data(), &size, sizeof size);
-        CHECK(decode(bytes, decoded) != nullptr);
-    }
-}
-
-// Canonical: what decodes at all encodes to the same bytes again, so two different strings never mean one message.
-template <class M>
-void hostile_bytes() {
-    Prng random(first_seed + 2);
-    M message, decoded;
-    std::uint64_t accepted = 0, refused = 0;
-    for (std::uint64_t i = 0; i < executions; ++i) {
-        random_message(random, message);
-        auto bytes = encoded(message);
-        for (std::uint64_t edits = 1 + random.below(4); edits > 0; --edits) {
-            const std::size_t at = random.below(bytes.size());
-            switch (random.below(4)) {
-                case 0:
-                    bytes[at] ^= static_cast<std::byte>(1U << random.below(8));
-                    break;
-                case 1:
-                    bytes[at] = static_cast<std::byte>(random.next());
-                    break;
-                case 2:
-                    bytes.resize(1 + at);
-                    break;
-                case 3:
-                    bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(at),
-                                 static_cast<std::byte>(random.next()));
-                    break;
-            }
-        }
-        const auto size = static_cast<std::uint32_t>(bytes.size());
-        if (random.below(2) == 1 && bytes.size() >= 4) std::memcpy(bytes.data(), &size, sizeof size);
-        // an exact copy on the heap, so that AddressSanitizer sees a read past the end
-        const std::vector<std::byte> exact(bytes);
-        if (decode(exact, decoded) == nullptr) {
-            ++accepted;
-            CHECK(encoded(decoded) == exact);
-        } else {
-            ++refused;
-        }
-    }
-    CHECK(accepted > 0 && refused > 0);
+M drawn(Prng& random) {
+    M message;
+    random_message(random, message);
+    return message;
 }
 
 }  // namespace
 
 TEST(what_was_encoded_decodes_to_itself_into_a_used_message) {
-    round_trips<Message>();
-    round_trips<SynodMessage>();
+    check_round_trips(drawn<Message>, first_seed, 20'000);
+    check_round_trips(drawn<SynodMessage>, first_seed, 20'000);
 }
 
 TEST(every_prefix_and_every_extension_is_refused) {
-    cuts_are_refused<Message>();
-    cuts_are_refused<SynodMessage>();
+    check_cuts(drawn<Message>, first_seed + 1, 300);
+    check_cuts(drawn<SynodMessage>, first_seed + 1, 300);
 }
 
 TEST(hostile_bytes_are_refused_or_canonical) {
-    hostile_bytes<Message>();
-    hostile_bytes<SynodMessage>();
+    check_hostile_bytes(drawn<Message>, first_seed + 2, executions);
+    check_hostile_bytes(drawn<SynodMessage>, first_seed + 2, executions);
 }
 
 TEST(a_node_survives_every_message_that_decodes) {

@@ -1,12 +1,11 @@
 // The message codec and the session table under hostile bytes: round trips, every cut, every flipped bit, random edits.
 // A seeded run of fixed length, for CI and the sanitizers; `raft_codec_fuzz_test EXECUTIONS [SEED]` runs longer.
-#include <cstring>
-#include <string>
 #include <vector>
 
 #include "base/errors.hpp"
 #include "base/prng.hpp"
 #include "check.hpp"
+#include "codec_fuzz.hpp"
 #include "consensus/applier.hpp"
 #include "consensus/raft/codec.hpp"
 #include "consensus/raft/node.hpp"
@@ -16,18 +15,12 @@ using namespace fastmas::consensus;
 using namespace fastmas::consensus::raft;
 using fastmas::base::Payload;
 using fastmas::base::Prng;
+using namespace fastmas::testing;
 
 namespace {
 
 std::uint64_t executions = 200'000;
 std::uint64_t first_seed = 1;
-
-Payload random_payload(Prng& random) {
-    const std::size_t sizes[] = {0, 1, 16, 40, 41, 300};
-    std::vector<std::byte> bytes(sizes[random.below(6)]);
-    for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.next());
-    return Payload(bytes);
-}
 
 Message random_message(Prng& random) {
     Message message;
@@ -102,81 +95,18 @@ Message random_message(Prng& random) {
     return message;
 }
 
-std::vector<std::byte> encoded(const Message& message) {
-    std::vector<std::byte> bytes;
-    encode(message, bytes);
-    return bytes;
-}
-
 }  // namespace
 
 TEST(what_was_encoded_decodes_to_itself_into_a_used_message) {
-    Prng random(first_seed);
-    Message decoded;
-    for (int i = 0; i < 20'000; ++i) {
-        const Message message = random_message(random);
-        const auto bytes = encoded(message);
-        CHECK_EQUAL(bytes.size(), encoded_size(message));
-        const char* problem = decode(bytes, decoded);
-        CHECK_EQUAL(std::string(problem == nullptr ? "" : problem), "");
-        CHECK(decoded == message);
-    }
+    check_round_trips(random_message, first_seed, 20'000);
 }
 
 TEST(every_prefix_and_every_extension_is_refused) {
-    Prng random(first_seed + 1);
-    Message decoded;
-    for (int i = 0; i < 300; ++i) {
-        auto bytes = encoded(random_message(random));
-        for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
-            const std::vector<std::byte> prefix(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(cut));
-            CHECK(decode(prefix, decoded) != nullptr);
-        }
-        bytes.push_back(std::byte{0});
-        CHECK(decode(bytes, decoded) != nullptr);
-        // even when the length is made to match
-        const auto size = static_cast<std::uint32_t>(bytes.size());
-        std::memcpy(bytes.data(), &size, sizeof size);
-        CHECK(decode(bytes, decoded) != nullptr);
-    }
+    check_cuts(random_message, first_seed + 1, 300);
 }
 
-// Canonical: what decodes at all encodes to the same bytes again, so two different strings never mean one message.
 TEST(hostile_bytes_are_refused_or_canonical) {
-    Prng random(first_seed + 2);
-    Message decoded;
-    std::uint64_t accepted = 0, refused = 0;
-    for (std::uint64_t i = 0; i < executions; ++i) {
-        auto bytes = encoded(random_message(random));
-        for (std::uint64_t edits = 1 + random.below(4); edits > 0; --edits) {
-            switch (random.below(4)) {
-                case 0:
-                    bytes[random.below(bytes.size())] ^= static_cast<std::byte>(1U << random.below(8));
-                    break;
-                case 1:
-                    bytes[random.below(bytes.size())] = static_cast<std::byte>(random.next());
-                    break;
-                case 2:
-                    bytes.resize(1 + random.below(bytes.size()));
-                    break;
-                case 3:
-                    bytes.insert(bytes.begin() + static_cast<std::ptrdiff_t>(random.below(bytes.size())),
-                                 static_cast<std::byte>(random.next()));
-                    break;
-            }
-        }
-        const auto size = static_cast<std::uint32_t>(bytes.size());
-        if (random.below(2) == 1 && bytes.size() >= 4) std::memcpy(bytes.data(), &size, sizeof size);
-        // an exact copy on the heap, so that AddressSanitizer sees a read past the end
-        const std::vector<std::byte> exact(bytes);
-        if (decode(exact, decoded) == nullptr) {
-            ++accepted;
-            CHECK(encoded(decoded) == exact);
-        } else {
-            ++refused;
-        }
-    }
-    CHECK(accepted > 0 && refused > 0);
+    check_hostile_bytes(random_message, first_seed + 2, executions);
 }
 
 TEST(a_node_survives_every_message_that_decodes) {
