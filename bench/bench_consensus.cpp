@@ -1,26 +1,23 @@
 // How many entries a second do three Raft nodes in one thread agree on, and what does one entry cost?
 //
-// The nodes are driven by hand: every Ready is done at once, messages and what they carry are copied from node to node
-// (a payload of 256 B would be shared otherwise), commit is known on all three before the next proposal. No network, no
-// disk, no state machine: the protocol alone. In the same run, the floor: the memory a message of that size moves
+// The nodes are driven by hand (hand_driven.hpp), what messages carry is copied from node to node, commit is known on
+// all three before the next proposal. In the same run, the floor: the memory a message of that size moves
 // (copying it), and encoding plus decoding it; and where its sources are at hand, willemt/raft (rivals/). Median of
 // interleaved repetitions.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
-#include <memory>
 #include <vector>
 
-#include "consensus/raft/codec.hpp"
-#include "consensus/raft/node.hpp"
+#include "hand_driven.hpp"
 
 #ifdef FASTMAS_WILLEMT_RAFT
 #include "rivals/willemt_raft.hpp"
 #endif
 
-using namespace fastmas::consensus;
-using namespace fastmas::consensus::raft;
-using fastmas::base::Payload;
+using namespace fastmas::bench;
+using fastmas::consensus::EntryKind;
+using fastmas::consensus::Index;
 
 namespace {
 
@@ -29,72 +26,6 @@ using Clock = std::chrono::steady_clock;
 double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-struct Trio {
-    std::vector<std::unique_ptr<RaftNode>> nodes;
-    std::vector<Message> wire;  // recycled: the first `count` are under way
-    std::size_t count = 0;
-    std::vector<std::byte> bytes;
-    bool encoded = false;
-    std::uint64_t messages = 0;
-    NodeId leader = kNoNode;
-
-    explicit Trio(bool with_codec) : encoded(with_codec) {
-        for (NodeId id = 1; id <= 3; ++id) {
-            RaftConfig config;
-            config.id = id;
-            config.voters = {1, 2, 3};
-            nodes.push_back(std::make_unique<RaftNode>(config));
-        }
-        while (leader == kNoNode) {
-            for (auto& node : nodes) {
-                node->tick();
-                pump(*node);
-                deliver();
-            }
-            for (auto& node : nodes)
-                if (node->role() == Role::leader) leader = node->id();
-        }
-    }
-    void pump(RaftNode& node) {
-        while (node.has_ready()) {
-            const Ready& ready = node.ready();
-            for (const Message& message : ready.messages) {
-                if (count == wire.size()) wire.emplace_back();
-                wire[count++] = message;
-            }
-            node.advance();
-            if (node.applied_index() > node.log().first_index() + 50'000) node.compact(node.applied_index(), Payload());
-        }
-    }
-    void deliver() {
-        for (std::size_t i = 0; i < count; ++i) {
-            ++messages;
-            RaftNode& node = *nodes[wire[i].to - 1];
-            if (encoded) {
-                bytes.clear();
-                encode(wire[i], bytes);
-                decode(bytes, wire[i]);
-            } else {
-                for (Entry& entry : wire[i].entries) entry.command = Payload(entry.command.bytes());
-            }
-            node.step(wire[i]);
-            pump(node);
-        }
-        count = 0;
-    }
-    void propose(std::span<const std::byte> command, int batch) {
-        RaftNode& node = *nodes[leader - 1];
-        for (int i = 0; i < batch; ++i) (void)node.propose(Payload(command), {}, 0);
-        pump(node);
-        deliver();
-    }
-    bool all_committed() const {
-        for (const auto& node : nodes)
-            if (node->applied_index() != nodes[leader - 1]->log().last_index()) return false;
-        return true;
-    }
-};
 
 struct Row {
     const char* name;
@@ -109,7 +40,7 @@ struct Row {
 constexpr int kEntries = 60'000;
 
 double measure(std::size_t size, int batch, bool encoded, Row& row) {
-    Trio trio(encoded);
+    Group<Raft> trio(3, encoded ? Carries::encoded : Carries::copies);
     const std::vector<std::byte> content(size);
     const int bursts = kEntries / batch;
     for (int i = 0; i < bursts / 5; ++i) trio.propose(content, batch);
@@ -126,7 +57,7 @@ double measure(std::size_t size, int batch, bool encoded, Row& row) {
 // What moving one append of one entry costs by itself.
 void floors(std::size_t size, Row& copy, Row& codec) {
     const std::vector<std::byte> content(size);
-    Message message, other;
+    raft::Message message, other;
     message.entries.push_back({1, 1, 0, {1, 1, 0}, EntryKind::command, Payload(std::span<const std::byte>(content))});
     other = message;
     const int times = 300'000;

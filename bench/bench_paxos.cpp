@@ -1,24 +1,18 @@
 // What does an entry cost by Multi-Paxos, and by Raft in the same run: time, messages and bytes, for 3, 5 and 7 nodes?
 //
-// As in bench_consensus: nodes of one thread driven by hand, every Ready done at once, one ready() a delivery, messages
-// copied from node to node, commit known on all nodes before the next proposal. No network, no disk, no state machine:
-// the protocol alone. Bytes are those of the encoded messages. Allocations are counted in the steady state. Median of
-// interleaved repetitions.
+// As in bench_consensus: driven by hand (hand_driven.hpp), payloads copied by every node, commit known on all nodes
+// before the next proposal. Bytes are those of the encoded messages. Allocations are counted in the steady state; a
+// payload of 256 B is one at every node. Median of interleaved repetitions.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <memory>
 #include <new>
 #include <vector>
 
-#include "consensus/paxos/codec.hpp"
-#include "consensus/paxos/node.hpp"
-#include "consensus/raft/codec.hpp"
-#include "consensus/raft/node.hpp"
+#include "hand_driven.hpp"
 
-using namespace fastmas::consensus;
-using fastmas::base::Payload;
+using namespace fastmas::bench;
 
 namespace {
 std::uint64_t allocations = 0;
@@ -40,88 +34,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-struct Raft {
-    static constexpr const char* kName = "raft";
-    using Node = raft::RaftNode;
-    using Message = raft::Message;
-    static Node make(NodeId id, const std::vector<NodeId>& nodes) {
-        raft::RaftConfig config;
-        config.id = id;
-        config.voters = nodes;
-        return Node(config);
-    }
-    static bool leads(const Node& node) { return node.role() == raft::Role::leader; }
-};
-struct Paxos {
-    static constexpr const char* kName = "paxos";
-    using Node = paxos::PaxosNode;
-    using Message = paxos::Message;
-    static Node make(NodeId id, const std::vector<NodeId>& nodes) {
-        paxos::PaxosConfig config;
-        config.id = id;
-        config.nodes = nodes;
-        return Node(config);
-    }
-    static bool leads(const Node& node) { return node.role() == paxos::Role::leader; }
-};
-
-template <class P>
-struct Group {
-    std::vector<typename P::Node> nodes;
-    std::vector<typename P::Message> wire;  // recycled: the first `count` are under way
-    std::size_t count = 0;
-    std::uint64_t messages = 0, bytes = 0;
-    bool counts_bytes = false;
-    NodeId leader = kNoNode;
-
-    explicit Group(std::size_t size) {
-        std::vector<NodeId> ids;
-        for (NodeId id = 1; id <= size; ++id) ids.push_back(id);
-        for (const NodeId id : ids) nodes.push_back(P::make(id, ids));
-        while (leader == kNoNode) {
-            for (auto& node : nodes) {
-                node.tick();
-                pump(node);
-                deliver();
-            }
-            for (auto& node : nodes)
-                if (P::leads(node)) leader = node.id();
-        }
-    }
-    void pump(typename P::Node& node) {
-        while (node.has_ready()) {
-            const auto& ready = node.ready();
-            for (const auto& message : ready.messages) {
-                if (count == wire.size()) wire.emplace_back();
-                wire[count++] = message;
-                if (counts_bytes) bytes += encoded_size(message);
-            }
-            node.advance();
-            if (node.applied_index() > node.log().first_index() + 50'000) node.compact(node.applied_index(), Payload());
-        }
-    }
-    void deliver() {
-        for (std::size_t i = 0; i < count; ++i) {
-            ++messages;
-            auto& node = nodes[wire[i].to - 1];
-            node.step(wire[i]);
-            pump(node);
-        }
-        count = 0;
-    }
-    void propose(const Payload& command, int batch) {
-        auto& node = nodes[leader - 1];
-        for (int i = 0; i < batch; ++i) (void)node.propose(command, {}, 0);
-        pump(node);
-        deliver();
-    }
-    bool all_committed() const {
-        for (const auto& node : nodes)
-            if (node.applied_index() != nodes[leader - 1].log().last_index()) return false;
-        return true;
-    }
-};
-
 struct Row {
     std::vector<double> per_entry_ns;
     double messages_per_burst = 0, bytes_per_burst = 0, allocations_per_entry = 0;
@@ -129,9 +41,8 @@ struct Row {
 
 template <class P>
 void measure(std::size_t nodes, std::size_t size, int batch, Row& row) {
-    Group<P> group(nodes);
-    const std::vector<std::byte> content(size);
-    const Payload command{std::span<const std::byte>(content)};
+    Group<P> group(nodes, Carries::copies);
+    const std::vector<std::byte> command(size);
     const int bursts = 100'000 / batch, warm = 60'000 / batch;  // one compaction at least before it counts
     for (int i = 0; i < warm; ++i) group.propose(command, batch);
     const std::uint64_t messages = group.messages, allocated = allocations;
