@@ -160,6 +160,19 @@ TEST(every_cut_and_every_tail_is_refused) {
     check_cuts(random_message, first_seed + 1, 300);
 }
 
+TEST(a_snapshot_holds_no_client_whose_time_is_over) {
+    Message message, decoded;
+    message.type = MessageType::snapshot;
+    auto snapshot = std::make_shared<Snapshot>();
+    snapshot->chain = BftRig(4).at(1)->chain();
+    snapshot->chain.time_ns = 7;
+    snapshot->chain.clients.insert(1, {1, 7});
+    message.snapshot = snapshot;
+    CHECK(decode(encoded(message), decoded) == nullptr);
+    snapshot->chain.clients.insert(1, {1, 6});
+    CHECK_EQUAL(std::string(decode(encoded(message), decoded)), "a client whose time is over");
+}
+
 TEST(hostile_bytes_are_refused_or_canonical) {
     check_hostile_bytes(random_message, first_seed + 2, executions);
 }

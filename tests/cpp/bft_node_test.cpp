@@ -368,4 +368,43 @@ TEST(validators_change_from_the_next_height_on) {
     CHECK(fixed.at(1)->propose_change(fifth, session_of(1), 0).status == ProposeStatus::refused);
 }
 
+TEST(a_validator_whose_key_was_replaced_has_no_vote_under_its_old_one) {
+    struct AnyChange : CommandRule {
+        bool allows(const bft::Command&) const override { return true; }
+    };
+    BftRig rig(4, {}, [](BftConfig& config) { config.rule = std::make_shared<AnyChange>(); });
+    const SimKeys other(5, 1);
+    Validator changed = rig.config(1).validators[0];
+    changed.key = other.signers[4]->public_key();
+    CHECK(rig.at(2)->propose_change(changed, session_of(1), 0).status == ProposeStatus::appended);
+    rig.tick(40);
+    CHECK_EQUAL(rig.at(1)->height(), 2U);
+    rig.propose(2, "a", 2);
+    rig.tick(60);
+    CHECK_EQUAL(rig.at(1).commands(), "a ");  // it follows, and counts no vote of its own
+    const Decided& decided = *rig.at(1)->decided(2);
+    CHECK_EQUAL(decided.certificate.votes.size(), 3U);
+    CHECK(verify_certificate(rig.at(1)->genesis(), *rig.at(1)->chain().validators, decided.certificate,
+                             *rig.keys.verifier) == nullptr);
+    CHECK_EQUAL(rig.at(2)->peer(1).forged, 0U);  // and signs none
+    // with two others it would be three; the two alone decide nothing, and neither does it
+    rig.propose(2, "b", 3);
+    rig.tick(60, BftRig::among({1, 2, 3}));
+    CHECK_EQUAL(rig.at(1)->height(), 3U);
+    CHECK_THROWS((rig.boot(1), 0), fastmas::base::ConfigError, "the signer's public key must be the one");
+}
+
+TEST(a_state_that_stands_for_empty_blocks_only_is_a_state) {
+    BftRig rig(4);
+    PersistentState stored;
+    ChainState& chain = stored.snapshot.chain;
+    chain = rig.at(1)->chain();
+    Block empty = *rig.block(1, 2, {}, 1);
+    chain.apply(empty);
+    stored.hard_state.height = 2;
+    const BftNode node(rig.config(1), rig.keys.signers[0], rig.keys.verifier, stored);
+    CHECK_EQUAL(node.height(), 2U);
+    CHECK(node.chain() == chain);
+}
+
 TEST_MAIN

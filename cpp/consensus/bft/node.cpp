@@ -26,7 +26,7 @@ BftNode::BftNode(BftConfig config, std::shared_ptr<Signer> signer, std::shared_p
       pool_(config_.id, {config_.max_pool_commands, config_.max_pool_bytes, config_.validators.size()}) {
     if (verifier_ == nullptr)
         throw base::ConfigError("a node needs a verifier, got none; pass the one that knows your kind of keys");
-    if (stored.snapshot.index != 0) {
+    if (stored.snapshot.chain.height != 0) {  // by its height: its blocks may all have been empty
         chain_ = stored.snapshot.chain;
         applied_ = stored.snapshot.index;
         applied_height_ = chain_.height;
@@ -54,8 +54,8 @@ BftNode::BftNode(BftConfig config, std::shared_ptr<Signer> signer, std::shared_p
                                 ", which must follow the last stored block's (" + std::to_string(chain_.height) +
                                 "); restore the store from a healthy copy");
     const std::size_t place = chain_.validators->place_of(config_.id);
-    if (signer_ != nullptr && place != ValidatorSet::kNowhere &&
-        chain_.validators->at(place).key != signer_->public_key())
+    if (signer_ != nullptr) own_key_ = signer_->public_key();
+    if (signer_ != nullptr && place != ValidatorSet::kNowhere && chain_.validators->at(place).key != own_key_)
         throw base::ConfigError("the signer's public key must be the one of validator " + std::to_string(config_.id) +
                                 "; pass the signer that belongs to it");
     if (config_.peers.empty())
@@ -95,8 +95,14 @@ void BftNode::poison(const std::string& text) {
     throw base::InvariantError(poisoned_);
 }
 
+std::size_t BftNode::own_place() const noexcept {
+    const std::size_t place = chain_.validators->place_of(config_.id);
+    return place != ValidatorSet::kNowhere && own_key_ == chain_.validators->at(place).key ? place
+                                                                                           : ValidatorSet::kNowhere;
+}
+
 void BftNode::begin_height() {
-    const std::size_t place = signer_ ? chain_.validators->place_of(config_.id) : ValidatorSet::kNowhere;
+    const std::size_t place = own_place();
     machine_.reset(chain_.validators, chain_.priorities, place);
     timers_.clear();
     proposals_.clear();
@@ -114,7 +120,7 @@ void BftNode::begin_height() {
 }
 
 void BftNode::resume() {
-    const std::size_t place = signer_ ? chain_.validators->place_of(config_.id) : ValidatorSet::kNowhere;
+    const std::size_t place = own_place();
     machine_ = Tendermint(chain_.validators, chain_.priorities, place);
     if (hard_.round == kNoRound) return;
     Locks locks{hard_.locked_round, hard_.locked_value, hard_.valid_round,
@@ -271,8 +277,7 @@ void BftNode::compact(Index index, Payload state) {
         throw base::ConfigError("compact takes the last applied index, " + std::to_string(applied_) + ", got " +
                                 std::to_string(index) + "; snapshot what was applied");
     pending_ = std::make_shared<const Snapshot>(checkpoint(std::move(state)));
-    const std::size_t place = chain_.validators->place_of(config_.id);
-    if (signer_ && place != ValidatorSet::kNowhere) {
+    if (own_place() != ValidatorSet::kNowhere) {
         CheckpointVote vote;
         vote.height = applied_height_;
         vote.digest = snapshot_digest(pending_->chain, pending_->state);

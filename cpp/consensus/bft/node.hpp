@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -132,6 +133,9 @@ class BftNode {
     Message& send(MessageType type, NodeId to);
     Submission submit(CommandKind kind, Payload bytes, const Session& session, std::int64_t now_ns);
 
+    // Its place among those who decide; nowhere without a vote, or once the chain has given its id to another key: what
+    // it signs then is a forgery to all others.
+    std::size_t own_place() const noexcept;
     void begin_height();
     void resume();
 
@@ -181,6 +185,7 @@ class BftNode {
     BftConfig config_;
     std::shared_ptr<Signer> signer_;
     std::shared_ptr<Verifier> verifier_;
+    std::optional<PublicKey> own_key_;  // the signer's
     Digest genesis_{};
     ChainState chain_;
     HardState hard_;

@@ -56,7 +56,7 @@ struct HardState {
 // What a restarted node is given back. The blocks follow the snapshot without a gap.
 struct PersistentState {
     HardState hard_state;
-    Snapshot snapshot;  // index 0 = none
+    Snapshot snapshot;  // of height 0 = none
     std::vector<Decided> decided;
 };
 
