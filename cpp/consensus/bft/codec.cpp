@@ -256,7 +256,6 @@ const char* get_chain(Reader& reader, ChainState& chain) {
         if (!reader.get(client) || !reader.get(mark.sequence) || !reader.get(mark.expires_ns))
             return "clients cut short";
         if (client <= last_client) return "clients out of order";
-        // forgotten by the last block; encoded again it would not be there
         if (mark.expires_ns < chain.time_ns) return "a client whose time is over";
         last_client = client;
         chain.clients.insert(client, mark);
