@@ -149,6 +149,21 @@ inline Message append_reply(NodeId from, NodeId to, Term term, Index index) {
     return message;
 }
 
+// A node as the paper has it, driven.
+inline Driven plain_follower(const std::vector<Term>& terms = {}, Term term = 0, NodeId vote = kNoNode,
+                             std::size_t nodes = 3) {
+    if (term == 0 && !terms.empty()) term = terms.back();
+    return Driven(plain_config(1, nodes), {{term, vote}, {}, log_of(terms)});
+}
+// Node 1 of `nodes`, elected by all; its term's no-op is not acknowledged yet.
+inline Driven plain_leader(std::size_t nodes = 3, const std::vector<Term>& terms = {}) {
+    Driven node = plain_follower(terms, 0, kNoNode, nodes);
+    node.time_out();
+    for (NodeId other = 2; other <= nodes; ++other) node.step(vote_reply(other, 1, node->term()));
+    node.take();
+    return node;
+}
+
 // Several driven nodes and the messages between them, delivered when told to, in the order of sending.
 struct Rig {
     std::map<NodeId, Driven> nodes;
