@@ -19,9 +19,13 @@ void SessionTable::forget_expired(std::int64_t time_ns) {
 Admission SessionTable::admit(const Session& session, std::int64_t time_ns) {
     forget_expired(time_ns);
     const auto found = clients_.find(session.client);
-    if (found != clients_.end() && session.sequence <= found->second.last) return Admission::duplicate;
-    if (session.expires_ns < time_ns) return Admission::expired;
-    return found == clients_.end() && clients_.size() >= kMaxClients ? Admission::crowded : Admission::fresh;
+    const bool known = found != clients_.end();
+    if (known && session.sequence <= found->second.last) return Admission::duplicate;
+    if (session.expires_ns < time_ns || session.sequence == 0) return Admission::expired;
+    if (!known && clients_.size() >= kMaxClients) return Admission::crowded;
+    // those that are kept for good leave room to those that are not
+    if (!expires(session) && !(known && found->second.lasts()) && lasting_ >= kMaxLasting) return Admission::crowded;
+    return Admission::fresh;
 }
 
 const Result* SessionTable::reply(const Session& session) const {
@@ -29,22 +33,27 @@ const Result* SessionTable::reply(const Session& session) const {
     if (found == clients_.end()) return nullptr;
     const Client& client = found->second;
     if (session.sequence < client.first || session.sequence > client.last) return nullptr;
-    return &client.replies[static_cast<std::size_t>(session.sequence - client.first)];
+    const std::uint64_t place = session.sequence - client.first;
+    return place < client.replies.size() ? &client.replies[static_cast<std::size_t>(place)] : nullptr;
 }
 
 void SessionTable::record(const Session& session, const Result& result) {
     Client& client = clients_[session.client];
-    // of the client: an earlier request that expires later can still come again
-    client.expires_ns = std::max(client.expires_ns, session.expires_ns);
+    lasting_ -= client.lasts();
+    // of the client: an earlier request that expires later can still come again, unless the client says that none does
+    client.expires_ns = is_last(session) ? session.expires_ns : std::max(client.expires_ns, session.expires_ns);
+    lasting_ += client.lasts();
     soonest_ns_ = std::min(soonest_ns_, client.expires_ns);
     if (session.sequence != client.last + 1) {
-        // the client gave up on the ones between: they can no longer take effect, so nobody will ask for their replies
+        // the client gave up on the ones between: they can no longer take effect while it is known, and have expired
+        // (rule 2 of Session) when it is not, so nobody will ask for their replies
         client.replies.clear();
         client.first = session.sequence;
     }
     client.last = session.sequence;
     client.replies.push_back(result);
-    while (!client.replies.empty() && (client.first <= session.acknowledged || client.replies.size() > kMaxReplies)) {
+    const std::uint64_t acknowledged = is_last(session) ? session.sequence - 1 : session.acknowledged;
+    while (!client.replies.empty() && (client.first <= acknowledged || client.replies.size() > kMaxReplies)) {
         client.replies.pop_front();
         ++client.first;
     }
@@ -68,6 +77,7 @@ void SessionTable::encode(std::vector<std::byte>& out) const {
 
 bool SessionTable::decode(std::span<const std::byte>& bytes) {
     clients_.clear();
+    lasting_ = 0;
     soonest_ns_ = INT64_MAX;
     Reader reader(bytes);
     std::uint32_t clients = 0;
@@ -92,6 +102,7 @@ bool SessionTable::decode(std::span<const std::byte>& bytes) {
             client.replies.push_back(std::move(result));
         }
         soonest_ns_ = std::min(soonest_ns_, client.expires_ns);
+        lasting_ += client.lasts();
         clients_.emplace(id, std::move(client));
     }
     bytes = reader.rest();

@@ -28,17 +28,19 @@ struct Result {
 enum class Admission : std::uint8_t {
     fresh,      // it has not yet, and may
     duplicate,  // it has
-    expired,    // its time is over: it has, and that is forgotten, or it never will
-    crowded,    // too many other clients have requests that may still be retried
+    expired,    // its time is over, or it has no number: it has, and that is forgotten, or it never will
+    crowded,    // too many other clients have requests that may still be retried, or are kept for good
 };
 
 // Part of the replicated state: a function of the applied entries alone, so it is the same on every replica.
 // A client is forgotten once none of its requests can come again, by the log's time, which never falls: forgetting it
-// earlier would let a retry take effect twice. Bounded: at most kMaxReplies replies a client and kMaxClients clients.
+// earlier would let a retry take effect twice. Bounded: at most kMaxReplies replies a client and kMaxClients clients,
+// of which at most kMaxLasting are kept for good, so that those whose requests expire always find room again.
 class SessionTable {
   public:
     static constexpr std::size_t kMaxReplies = 65'536;
     static constexpr std::size_t kMaxClients = 4'096;
+    static constexpr std::size_t kMaxLasting = 2'048;
 
     // `time_ns` is the entry's, and not below that of any call before.
     Admission admit(const Session& session, std::int64_t time_ns);
@@ -58,9 +60,12 @@ class SessionTable {
         std::int64_t expires_ns = 0;  // of all its requests
         std::deque<Result> replies;   // of sequences first .. last
         std::uint64_t first = 1;
+
+        bool lasts() const noexcept { return expires_ns == INT64_MAX; }
     };
     void forget_expired(std::int64_t time_ns);
 
+    std::size_t lasting_ = 0;                  // of the clients
     std::int64_t soonest_ns_ = INT64_MAX;      // no client expires before: what spares a look at all of them
     std::map<std::uint64_t, Client> clients_;  // ordered, so that its encoding is canonical
 };

@@ -172,4 +172,72 @@ TEST(a_session_has_one_encoding) {
     CHECK(!get(reader, copy, true));  // one that never expires, written as one that does
 }
 
+// The rules of Session are the client's: what becomes of one that breaks them.
+TEST(a_retry_that_expires_later_outlives_the_memory_of_the_first) {
+    Rig rig;
+    CHECK(rig.apply(1, {7, 1, 0, 100}) == Kind::effect);
+    CHECK(rig.apply(90, {7, 1, 0, 300}) == Kind::duplicate);
+    CHECK(rig.apply(150, {7, 1, 0, 300}) == Kind::effect);  // rule 1
+}
+TEST(a_request_that_expires_after_the_next_one_may_come_behind_it) {
+    Rig rig;
+    CHECK(rig.apply(1, {7, 2, 0, 50}) == Kind::effect);
+    CHECK(rig.apply(2, {7, 1, 0, 500}) == Kind::duplicate);
+    CHECK(rig.apply(60, {7, 1, 0, 500}) == Kind::effect);  // rule 2
+    // that keeps to it: whichever comes first, none takes effect after one behind it
+    CHECK(rig.apply(61, {8, 2, 0, 500}) == Kind::effect);
+    CHECK(rig.apply(62, {8, 1, 0, 70}) == Kind::duplicate);
+    CHECK(rig.apply(501, {8, 1, 0, 70}) == Kind::expired);
+}
+TEST(a_request_without_a_number_has_no_effect) {
+    Rig rig;
+    CHECK(rig.apply(1, {7, 0, 0, 100}) == Kind::expired);
+    CHECK(rig.machine.applied.empty());
+}
+TEST(the_highest_number_breaks_nothing) {
+    Rig rig;
+    CHECK(rig.apply(1, {7, UINT64_MAX, UINT64_MAX - 1, 100}) == Kind::effect);
+    CHECK(rig.applier.sessions().reply({7, UINT64_MAX}) != nullptr);
+    CHECK(rig.applier.sessions().reply({7, 5}) == nullptr);
+    rig.applier.restore(rig.index, rig.applier.snapshot());
+    CHECK(rig.apply(2, {7, UINT64_MAX, 0, 100}) == Kind::duplicate);
+    SessionTable table;
+    table.record({7, UINT64_MAX, UINT64_MAX, 100}, {});
+    CHECK(table.reply({7, 5}) == nullptr);
+}
+
+TEST(clients_that_are_kept_for_good_leave_room_to_those_that_are_not) {
+    Rig rig;
+    for (std::uint64_t client = 1; client <= SessionTable::kMaxLasting; ++client)
+        CHECK(rig.apply(1, {client, 1, 0}) == Kind::effect);
+    CHECK(rig.apply(1, {9000, 1, 0}) == Kind::crowded);
+    CHECK(rig.apply(1, {9000, 1, 0, 100}) == Kind::effect);
+    CHECK(rig.apply(1, {9000, 2, 0}) == Kind::crowded);  // it would stay, too
+    CHECK(rig.apply(1, {1, 2, 0}) == Kind::effect);      // it stays already
+    for (std::uint64_t client = 5001; rig.applier.sessions().size() < SessionTable::kMaxClients; ++client)
+        CHECK(rig.apply(2, {client, 1, 0, 100}) == Kind::effect);
+    CHECK(rig.apply(3, {9500, 1, 0, 200}) == Kind::crowded);
+    CHECK(rig.apply(101, {9500, 1, 0, 200}) == Kind::effect);
+    // the same after a snapshot
+    rig.applier.restore(rig.index, rig.applier.snapshot());
+    CHECK(rig.apply(102, {9501, 1, 0}) == Kind::crowded);
+}
+TEST(a_client_that_is_kept_for_good_can_be_ended) {
+    Rig rig;
+    for (std::uint64_t client = 1; client <= SessionTable::kMaxLasting; ++client)
+        CHECK(rig.apply(1, {client, 1, 0}) == Kind::effect);
+    const Session last{5, 2, Session::kLastRequest, 100};
+    CHECK(rig.apply(10, last, "bye") == Kind::effect);
+    CHECK_EQUAL(rig.applier.sessions().reply(last)->reply.text(), "bye");
+    CHECK(rig.applier.sessions().reply({5, 1}) == nullptr);
+    // there is room for another at once, and retries are told apart until it has expired
+    CHECK(rig.apply(11, {9000, 1, 0}) == Kind::effect);
+    CHECK(rig.apply(100, {5, 1, 0}) == Kind::duplicate);
+    CHECK(rig.apply(100, last) == Kind::duplicate);
+    rig.applier.restore(rig.index, rig.applier.snapshot());
+    CHECK(rig.apply(100, last) == Kind::duplicate);
+    CHECK(rig.apply(101, last) == Kind::expired);
+    CHECK_EQUAL(rig.applier.sessions().size(), SessionTable::kMaxLasting);
+}
+
 TEST_MAIN
