@@ -70,6 +70,48 @@ TEST(a_follower_that_hears_nothing_begins_an_election) {
     CHECK_EQUAL(asked.size(), 4U);
 }
 
+// figure 2, followers: "If election timeout elapses without receiving AppendEntries RPC from current leader or granting
+// vote to candidate: convert to candidate". A higher term is neither: whoever cannot win would keep the others from
+// standing.
+TEST(a_request_that_is_refused_does_not_put_off_an_election) {
+    const auto ticks_to_stand = [](bool disturbed) {
+        Driven node = plain_follower({1, 1});
+        Term term = 1;
+        int ticks = 0;
+        for (; node->role() == Role::follower; ++ticks) {
+            node.tick();
+            if (disturbed && node->role() == Role::follower)
+                CHECK(node.step(vote_request(2, 1, ++term, 1, 1))[0].reject);
+        }
+        return ticks;
+    };
+    CHECK_EQUAL(ticks_to_stand(true), ticks_to_stand(false));
+}
+TEST(a_vote_that_is_given_puts_off_an_election) {
+    Driven node = plain_follower({1, 1});
+    for (Term term = 2; term < 20; ++term) {
+        node.tick(9);
+        CHECK(!node.step(vote_request(2, 1, term, 2, 1))[0].reject);
+    }
+    CHECK(node->role() == Role::follower);
+}
+// and a candidate that steps down for such a request waits no longer than any other
+TEST(a_candidate_that_is_disturbed_stands_again_within_a_time_out) {
+    Driven node = plain_follower({1, 1});
+    Term term = 1;
+    for (int stood = 0; stood < 5; ++stood) {
+        int ticks = 0;
+        for (; node->role() == Role::follower; ++ticks) {
+            node.tick();
+            if (node->role() == Role::follower) node.step(vote_request(2, 1, ++term, 1, 1));
+        }
+        CHECK(ticks < 20);
+        term = node->term();
+        node.step(vote_request(2, 1, ++term, 1, 1));
+        CHECK(node->role() == Role::follower);
+    }
+}
+
 // §5.2 "A server remains in follower state as long as it receives valid RPCs from a leader"
 TEST(a_follower_that_hears_a_leader_stays_one) {
     Driven node = plain_follower({}, 1);
@@ -177,6 +219,31 @@ TEST(a_follower_in_contact_with_a_leader_refuses_votes_unless_time_passed) {
     CHECK(!node.step(vote_request(3, 1, 5, 9, 4))[0].reject);
 }
 
+// ... "or grant its vote": also when something else has told it of the candidate's term meanwhile. The leader's lease
+// stands on the promise, and the leader may not have heard of that term.
+TEST(a_follower_in_contact_with_a_leader_refuses_a_vote_in_a_term_it_has_learnt_of) {
+    Driven node(config_of(1, 3), {{1, 0}, {}, {}});
+    node.tick(10);
+    node.step(append(2, 1, 1, 0, 0));
+    node.tick(5);
+    Message late = message_of(MessageType::pre_vote_reply, 3, 1, 2);  // to a question of long ago
+    late.reject = true;
+    node.step(late);
+    CHECK_EQUAL(node->term(), 2U);
+    CHECK(node.step(vote_request(3, 1, 2, 9, 1))[0].reject);
+    CHECK_EQUAL(node->vote(), kNoNode);
+    // the leader that hands over asks for it
+    Message forced = vote_request(3, 1, 2, 9, 1);
+    forced.force = true;
+    Driven asked(config_of(1, 3), {{1, 0}, {}, {}});
+    asked.step(late);
+    CHECK(!asked.step(forced)[0].reject);
+    // and the promise ends
+    node.tick(4);
+    CHECK(node.step(vote_request(3, 1, 2, 9, 1))[0].reject);
+    node.tick();
+    CHECK(!node.step(vote_request(3, 1, 2, 9, 1))[0].reject);
+}
 TEST(a_restarted_node_waits_a_full_time_out_before_it_votes) {
     Driven node(config_of(1, 3), {{1, 0}, {}, {}});
     CHECK(node.step(vote_request(3, 1, 5, 9, 4)).empty());
@@ -255,6 +322,19 @@ TEST(a_leader_without_a_quorum_steps_down) {
     rig.at(1).tick(21);
     CHECK(rig.at(1)->role() == Role::follower);
     CHECK(rig.at(1)->propose(Payload("x"), {}, 0).status == ProposeStatus::not_leader);
+}
+
+// it was in contact with nobody but itself, and has stopped: others need not wait for it
+TEST(a_leader_that_stepped_down_votes_at_once) {
+    RaftConfig config = config_of(1, 3);
+    config.pre_vote = false;
+    Driven node(config);
+    node.time_out();
+    node.step(vote_reply(2, 1, node->term()));
+    CHECK(node->role() == Role::leader);
+    node.tick(20);
+    CHECK(node->role() == Role::follower);
+    CHECK(!node.step(vote_request(2, 1, 9, 5, 8))[0].reject);
 }
 
 TEST_MAIN

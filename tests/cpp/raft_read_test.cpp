@@ -71,6 +71,20 @@ TEST(a_read_waits_for_a_commit_of_the_leaders_own_term) {
     reader.acknowledge(2, 1, 1);
     CHECK(reader.reads == (std::vector<ReadState>{{7, 1, true, INT64_MAX}}));
 }
+// the same sentence, where heartbeats begin rounds for the lease's sake: what is committed from before is not known yet
+TEST(a_round_for_the_lease_takes_no_read_before_a_commit_of_the_leaders_own_term) {
+    Reader reader = elected(leased());
+    (void)reader.node.read(7);
+    reader.node.tick(100);
+    reader.node.tick(200);  // a heartbeat, and with it round 1
+    reader.pump();
+    reader.acknowledge(2, 0, 1);
+    reader.acknowledge(3, 0, 1);
+    CHECK(reader.reads.empty());
+    reader.acknowledge(2, 1, 1);  // commits; round 2 begins
+    reader.acknowledge(2, 1, 2);
+    CHECK(reader.reads == (std::vector<ReadState>{{7, 1, true, INT64_MAX}}));
+}
 // step 3: "It issues a new round of heartbeats and waits for their acknowledgments from a majority of the cluster"
 TEST(a_read_is_confirmed_by_a_round_begun_after_it) {
     Reader reader = leader();
@@ -152,6 +166,33 @@ TEST(a_single_node_confirms_at_once) {
     reader.pump();
     CHECK_EQUAL(reader.reads.size(), 1U);
 }
+TEST(a_single_node_confirms_what_a_heartbeat_began_a_round_for) {
+    RaftConfig config = config_of(1, 1);
+    config.lease_ns = 900;
+    Reader reader(config);
+    while (reader.node.role() != Role::leader) reader.node.tick(0);
+    reader.pump();
+    (void)reader.node.read(1);
+    for (int i = 1; i <= 2; ++i) reader.node.tick(100 * i);
+    reader.pump();
+    CHECK_EQUAL(reader.reads.size(), 1U);
+    (void)reader.node.lease_read(2, 1'000);
+    reader.pump();
+    CHECK(reader.reads.back() == (ReadState{2, 1, true, 1'100}));
+}
+// whoever acknowledged the round says it once: when those that were missing are members no more, it is a majority's
+TEST(a_read_that_waits_for_members_that_leave_is_confirmed_by_those_who_stay) {
+    Reader reader = leader(config_of(1, 3));
+    (void)reader.node.change_membership(Membership({1}), 0);
+    reader.pump();
+    (void)reader.node.read(1);
+    reader.pump();
+    CHECK(reader.reads.empty());
+    // an earlier answer of 2 has the change, and no round: C_old,new is committed, and C_new is node 1 alone
+    reader.acknowledge(2, 2);
+    CHECK(reader.node.membership().voters == std::vector<NodeId>{1});
+    CHECK(reader.reads == (std::vector<ReadState>{{1, 1, true, INT64_MAX}}));
+}
 TEST(reads_are_bounded) {
     RaftConfig config = config_of(1, 3);
     config.max_pending_reads = 2;
@@ -159,6 +200,23 @@ TEST(reads_are_bounded) {
     CHECK(reader.node.read(1) == ReadStatus::registered);
     CHECK(reader.node.read(2) == ReadStatus::registered);
     CHECK(reader.node.read(3) == ReadStatus::full);
+}
+
+TEST(reads_by_a_lease_are_bounded_until_they_are_fetched) {
+    RaftConfig config = leased();
+    config.max_pending_reads = 2;
+    Reader reader = leader(config);
+    reader.node.tick(100);
+    reader.node.tick(200);
+    reader.pump();
+    reader.acknowledge(2, 1, 1);
+    CHECK(reader.node.lease_read(1, 300) == ReadStatus::registered);
+    CHECK(reader.node.lease_read(2, 300) == ReadStatus::registered);
+    CHECK(reader.node.lease_read(3, 300) == ReadStatus::full);
+    CHECK(reader.node.read(3) == ReadStatus::full);
+    reader.pump();
+    CHECK_EQUAL(reader.reads.size(), 2U);
+    CHECK(reader.node.lease_read(3, 300) == ReadStatus::registered);
 }
 
 // thesis §6.4.1: "Once the leader's heartbeats were acknowledged by a majority of the cluster, the leader would extend
@@ -194,6 +252,17 @@ TEST(a_lease_is_over_after_a_pause_and_a_round_is_needed) {
     CHECK(reader.reads.empty());
     reader.acknowledge(2, 1, 2);
     CHECK_EQUAL(reader.reads.size(), 1U);
+}
+TEST(a_time_that_was_looked_at_before_a_pause_is_no_excuse) {
+    Reader reader = leader(leased());
+    reader.node.tick(100);
+    reader.node.tick(200);
+    reader.pump();
+    reader.acknowledge(2, 1, 1);
+    reader.node.tick(50'000);
+    (void)reader.node.lease_read(1, 300);
+    reader.pump();
+    CHECK(reader.reads.empty());
 }
 TEST(no_lease_holds_in_a_term_whose_leader_began_to_hand_over) {
     Reader reader = leader(leased());

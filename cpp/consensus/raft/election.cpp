@@ -20,6 +20,8 @@ void RaftNode::become_follower(Term term, NodeId leader) {
     if (role_ == Role::leader) {
         abandon_reads();
         transferee_ = kNoNode;
+        // it kept others from standing; now that it leads no more, nobody is there to be protected by that
+        contact_elapsed_ = config_.election_ticks;
     }
     // Figure 2, followers: only a leader's word, or a vote given, puts off their own standing. A higher term alone does
     // not: else somebody who cannot win keeps those from standing who could and wait longer.
@@ -102,7 +104,10 @@ void RaftNode::handle_vote_request(const Message& message) {
     // pre-vote for a later term is no vote yet, so whom we voted for does not matter.
     const bool free = hard_.vote == message.from || (hard_.vote == kNoNode && leader_ == kNoNode) ||
                       (pre && message.term > hard_.term);
-    const bool grant = free && log_is_up_to_date(message.index, message.log_term);
+    // §6 once more: a reply may have told this node of the candidate's term a moment ago, but the promise not to vote
+    // is to the leader that it heard before that, whose lease stands on it
+    const bool promised = !pre && !message.force && in_contact_with_leader();
+    const bool grant = free && !promised && log_is_up_to_date(message.index, message.log_term);
     if (pre) {
         // a grant answers for the term asked about; a refusal tells ours
         send(MessageType::pre_vote_reply, message.from, grant ? message.term : hard_.term).reject = !grant;

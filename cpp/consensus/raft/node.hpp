@@ -162,6 +162,7 @@ class RaftNode {
 
     // install.cpp
     void send_snapshot(Progress& peer);
+    bool has_room_for_a_read() const noexcept;
     void send_part(Progress& peer);
     void handle_snapshot(const Message& message);
     void handle_snapshot_reply(const Message& message);

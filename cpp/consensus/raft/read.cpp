@@ -1,4 +1,6 @@
 // RaftNode: linearizable reads without a log entry (thesis §6.4), and the lease that spares them the round.
+#include <algorithm>
+
 #include "base/errors.hpp"
 #include "consensus/raft/node.hpp"
 
@@ -12,7 +14,7 @@ bool RaftNode::knows_what_is_committed() const noexcept {
 ReadStatus RaftNode::read(std::uint64_t context) {
     enter();
     if (role_ != Role::leader) return ReadStatus::not_leader;
-    if (reads_.size() >= config_.max_pending_reads) return ReadStatus::full;
+    if (!has_room_for_a_read()) return ReadStatus::full;
     // its round begins with the next ready(): reads that come together share one
     reads_.push_back({context, 0, 0});
     return ReadStatus::registered;
@@ -22,11 +24,16 @@ ReadStatus RaftNode::lease_read(std::uint64_t context, std::int64_t now_ns) {
     enter();
     if (config_.lease_ns == 0)
         throw base::ConfigError("lease_read() needs a lease, got none; set lease_ns, and give tick() the time");
-    if (knows_what_is_committed() && !lease_is_void_ && now_ns < lease_until_ns_) {
+    if (knows_what_is_committed() && !lease_is_void_ && std::max(now_ns, clock_ns_) < lease_until_ns_) {
+        if (!has_room_for_a_read()) return ReadStatus::full;
         read_states_.push_back({context, commit_, true, lease_until_ns_});
         return ReadStatus::registered;
     }
     return read(context);
+}
+
+bool RaftNode::has_room_for_a_read() const noexcept {
+    return reads_.size() + read_states_.size() < config_.max_pending_reads;
 }
 
 bool RaftNode::has_new_reads() const noexcept {

@@ -68,6 +68,8 @@ void RaftNode::reconfigure() {
     matched_.reserve(kMaxNodes);
     granted_.reserve(kMaxNodes);
     refused_.reserve(kMaxNodes);
+    // those who have acknowledged a round may be enough now, and whoever is left may have done so already
+    if (role_ == Role::leader) confirm_reads();
 }
 
 bool RaftNode::change_is_open() const noexcept {

@@ -47,7 +47,10 @@ void RaftNode::send_where_needed(Progress& peer) {
 }
 
 void RaftNode::heartbeat() {
-    if (config_.lease_ns != 0) begin_round();
+    if (config_.lease_ns != 0) {
+        begin_round();
+        confirm_reads();  // who is alone hears no acknowledgement
+    }
     for (Progress& peer : peers_) {
         peer.paused = false;
         send_heartbeat(peer);
