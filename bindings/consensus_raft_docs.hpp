@@ -117,7 +117,8 @@ lease_ns : int
     How long a leader answers reads alone after a heartbeat that a majority acknowledged; 0 = never. At most
     (election_ticks - 1) ticks, less what two clocks may drift apart in that time.
 max_inflight_entries, max_inflight_bytes, max_uncommitted_entries, max_uncommitted_bytes, max_command_bytes : int
-    Bounds on what is sent and not acknowledged by a follower, waits for a commit, or comes in one command.
+    Bounds on what is sent and not acknowledged by a follower, waits for a commit or for the leader's disk, or comes in
+    one command.
 max_snapshot_part_bytes, max_snapshot_bytes : int
     How much of a snapshot goes in one message, and how large one may be announced to be.
 hard_state, entries, snapshot

@@ -249,4 +249,36 @@ TEST(stored_is_refused_where_it_makes_no_sense) {
                  "Ready::write");
 }
 
+// A majority can be quicker than this leader's disk for ever. What it has to keep until then is bounded all the same.
+TEST(what_a_slow_disk_has_not_written_counts_among_what_waits) {
+    for (const bool by_bytes : {false, true}) {
+        RaftConfig config = async_config(1, 3);
+        if (by_bytes)
+            config.max_uncommitted_bytes = 3;
+        else
+            config.max_uncommitted_entries = 3;
+        Slow node(config);
+        node.time_out();
+        node.finish();
+        node.step(vote_reply(2, 1, 1));
+        node.finish();
+        node.step(append_reply(2, 1, 1, 1));
+        for (Index index = 2; index <= 4; ++index) {
+            CHECK(node.node.propose(Payload("a"), {}, 0).status == ProposeStatus::appended);
+            node.pump();
+            for (const NodeId other : {2U, 3U}) node.step(append_reply(other, 1, 1, index));
+        }
+        CHECK_EQUAL(node.node.commit_index(), 4U);
+        CHECK(node.node.propose(Payload("b"), {}, 0).status == ProposeStatus::full);
+        node.finish();
+        CHECK(node.node.propose(Payload("b"), {}, 0).status == ProposeStatus::appended);
+        CHECK(node.node.propose(Payload("c"), {}, 0).status == ProposeStatus::full);
+        node.pump();
+        while (!node.disk.idle()) node.finish();
+        for (const NodeId other : {2U, 3U}) node.step(append_reply(other, 1, 1, 5));
+        for (int i = 0; i < 3; ++i) CHECK(node.node.propose(Payload("d"), {}, 0).status == ProposeStatus::appended);
+        CHECK(node.node.propose(Payload("d"), {}, 0).status == ProposeStatus::full);
+    }
+}
+
 TEST_MAIN

@@ -260,6 +260,24 @@ TEST(a_damaged_snapshot_is_not_installed) {
     CHECK_EQUAL(node.step(part_of(kState, 0, 36))[0].index, 3U);
     CHECK_EQUAL(node.restored.size(), 1U);
 }
+TEST(a_late_part_of_an_earlier_snapshot_does_not_undo_what_has_come_of_a_later_one) {
+    Driven node(plain_config(1, 3), {{1, 0}, {}, {}});
+    node.step(part_of(kState, 0, 10, 3));
+    node.step(part_of(kState, 0, 20, 7));
+    CHECK(node.step(part_of(kState, 10, 10, 3)).empty());
+    CHECK_EQUAL(node.step(part_of(kState, 20, 16, 7))[0].index, 7U);
+    CHECK_EQUAL(node->commit_index(), 7U);
+}
+// the next leader may have compacted less: what is left of the last one's snapshot would wait for ever
+TEST(another_leaders_earlier_snapshot_is_taken) {
+    Driven node(plain_config(1, 3), {{1, 0}, {}, {}});
+    node.step(part_of(kState, 0, 20, 7));
+    Message message = part_of(kState, 0, 36, 3);
+    message.from = 3;
+    message.term = 2;
+    CHECK_EQUAL(node.step(message)[0].index, 3U);
+    CHECK_EQUAL(node->commit_index(), 3U);
+}
 TEST(a_part_that_cannot_be_is_dropped) {
     Driven node(plain_config(1, 3), {{1, 0}, {}, {}});
     Message message = part_of(kState, 30, 6);

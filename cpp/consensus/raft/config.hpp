@@ -46,7 +46,8 @@ struct RaftConfig {
     std::size_t max_snapshot_bytes = Payload::kMaxBytes;  // one that is announced as larger is not taken
     std::size_t max_inflight_entries = 16 * 1024;         // sent to a follower and not acknowledged
     std::size_t max_inflight_bytes = 64U << 20;           // the same, of commands; one larger entry still goes alone
-    // Beyond these a leader answers full; one larger command is still taken when nothing else waits.
+    // What waits for a majority, or for this leader's own disk. Beyond these it answers full; one larger command is
+    // still taken when nothing else waits.
     std::size_t max_uncommitted_entries = 1U << 20;
     std::size_t max_uncommitted_bytes = 256U << 20;
     std::size_t max_command_bytes = 16U << 20;

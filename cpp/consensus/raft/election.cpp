@@ -70,7 +70,8 @@ void RaftNode::become_leader() {
     leader_ = config_.id;
     heartbeat_elapsed_ = quorum_elapsed_ = 0;
     drop_incoming();
-    uncommitted_bytes_ = log_.bytes(commit_ + 1, log_.last_index());
+    settled_ = std::min(commit_, log_.stable_index());
+    unsettled_bytes_ = log_.bytes(settled_ + 1, log_.last_index());
     contact_elapsed_ = 0;
     for (Progress& peer : peers_) {
         // figure 2: nextIndex starts one past the leader's last entry, matchIndex at 0

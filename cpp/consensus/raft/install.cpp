@@ -89,14 +89,17 @@ void RaftNode::handle_snapshot(const Message& message) {
     }
     // figure 13, step 5: what is there of another one is discarded
     if (incoming_index_ == 0 || !incoming_->head.is_of_same(part)) {
-        incoming_ = Incoming{part, {}};
+        incoming_ = Incoming{part, {}, message.term};
         incoming_->head.state = Payload();
+    // Late, of a transfer that this leader has given up for a later snapshot: it does not go back to an earlier one.
+    if (incoming_index_ > part.index && incoming_->term == message.term) return;
         incoming_index_ = part.index;
     }
     // step 3: written at its offset; parts come in order, so one that is early or doubled is none
     std::vector<std::byte>& bytes = incoming_->bytes;
     if (part.offset == bytes.size()) bytes.insert(bytes.end(), part.state.bytes().begin(), part.state.bytes().end());
     if (bytes.size() == part.size) {
+    incoming_->term = message.term;
         if (checksum_of(bytes) == part.checksum) {
             Snapshot whole = std::move(incoming_->head);
             whole.state = Payload(bytes);

@@ -202,8 +202,8 @@ Proposal RaftNode::propose(Payload command, const Session& session, std::int64_t
     if ((!in_incoming_ && !in_outgoing_) || transferee_ != kNoNode) return {ProposeStatus::busy, hard_.term, 0};
     if (command.size() > config_.max_command_bytes) return {ProposeStatus::too_large, hard_.term, 0};
     // what alone would be too much still goes when nothing else waits
-    if (log_.last_index() - commit_ >= config_.max_uncommitted_entries ||
-        (uncommitted_bytes_ != 0 && uncommitted_bytes_ + command.size() > config_.max_uncommitted_bytes))
+    if (log_.last_index() - settled_ >= config_.max_uncommitted_entries ||
+        (unsettled_bytes_ != 0 && unsettled_bytes_ + command.size() > config_.max_uncommitted_bytes))
         return {ProposeStatus::full, hard_.term, 0};
     append_own(EntryKind::command, std::move(command), session, now_ns);
     return {ProposeStatus::appended, hard_.term, log_.last_index()};
@@ -217,6 +217,11 @@ void RaftNode::compact(Index index, Payload state) {
                                 " applied and the snapshot at " + std::to_string(snapshot_.index) +
                                 "; snapshot what was applied");
     log_.compact(index);
+    // nobody would take it, and whoever lacks what it stands for would never have it again
+    if (state.size() > config_.max_snapshot_bytes)
+        throw base::ConfigError("a snapshot's state has at most max_snapshot_bytes (" +
+                                std::to_string(config_.max_snapshot_bytes) + "), got " + std::to_string(state.size()) +
+                                "; raise it on all nodes, then compact");
     written_ = std::max(written_, index);
     // the membership as of index: a later one may stand in the log already
     const auto later =
@@ -235,13 +240,20 @@ void RaftNode::set_commit(Index index) {
     if (index < commit_) poison("commit would fall from " + std::to_string(commit_) + " to " + std::to_string(index));
     if (index > log_.last_index())
         poison("commit " + std::to_string(index) + " is past the last entry " + std::to_string(log_.last_index()));
-    if (role_ == Role::leader)
-        uncommitted_bytes_ = index == log_.last_index() ? 0 : uncommitted_bytes_ - log_.bytes(commit_ + 1, index);
     commit_ = index;
     if (incoming_index_ != 0 && incoming_index_ <= index) drop_incoming();
+    if (role_ == Role::leader) settle();
 }
 
 Progress* RaftNode::find(NodeId id) noexcept {
+void RaftNode::settle() noexcept {
+    // what a majority has and this node's slow disk has not is still a burden: it cannot be applied or compacted
+    const Index index = std::min(commit_, log_.stable_index());
+    if (index <= settled_) return;
+    unsettled_bytes_ = index == log_.last_index() ? 0 : unsettled_bytes_ - log_.bytes(settled_ + 1, index);
+    settled_ = index;
+}
+
     for (Progress& peer : peers_)
         if (peer.id == id) return &peer;
     return nullptr;

@@ -225,11 +225,13 @@ class RaftNode {
     Role role_ = Role::follower;
     HardState hard_;
     NodeId leader_ = kNoNode;
+    void settle() noexcept;
     Log log_;
     Snapshot snapshot_;  // the latest; what it covers is not in the log
     Index commit_ = 0;
     Index applied_ = 0;
-    std::uint64_t uncommitted_bytes_ = 0;  // of commands; kept by a leader
+    Index settled_ = 0;                  // on a leader: up to here committed, and on its own disk
+    std::uint64_t unsettled_bytes_ = 0;  // of the commands after that
 
     std::vector<Membership> memberships_;  // of the snapshot, then each of the log's
     bool in_incoming_ = false;             // this node, as Progress says it of the others
@@ -277,6 +279,7 @@ class RaftNode {
     // Asynchronous storage: what was handed out, and what waits until a write is durable.
     struct Held {
         std::uint64_t write = 0;
+        Term term = 0;  // of the leader that sent the latest part
         Message message;
     };
     WriteQueue writes_;

@@ -9,7 +9,7 @@ namespace fastmas::consensus::raft {
 void RaftNode::append_own(EntryKind kind, Payload command, const Session& session, std::int64_t now_ns) {
     // time never falls along the log, whatever the clocks of successive leaders say
     const std::int64_t time_ns = std::max(now_ns, log_.last_time_ns());
-    uncommitted_bytes_ += command.size();
+    unsettled_bytes_ += command.size();
     log_.append({hard_.term, log_.last_index() + 1, time_ns, session, kind, std::move(command)});
     if (kind == EntryKind::membership) adopt(log_.at(log_.last_index()));
 }

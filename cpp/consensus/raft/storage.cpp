@@ -161,6 +161,7 @@ void RaftNode::stored(std::uint64_t write) {
         count_own_vote();
         count_votes(false);
     }
+    if (role_ == Role::leader) settle();
     if (role_ == Role::leader) advance_commit();
     if (role_ == Role::leader) broadcast();  // to witnesses, what they may hear of now
 }
