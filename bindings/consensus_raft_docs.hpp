@@ -116,6 +116,8 @@ priority : int
 lease_ns : int
     How long a leader answers reads alone after a heartbeat that a majority acknowledged; 0 = never. At most
     (election_ticks - 1) ticks, less what two clocks may drift apart in that time.
+max_clock_ahead_ns : int
+    How far ahead of `set_clock` an entry's time may be.
 max_inflight_entries, max_inflight_bytes, max_uncommitted_entries, max_uncommitted_bytes, max_command_bytes : int
     Bounds on what is sent and not acknowledged by a follower, waits for a commit or for the leader's disk, or comes in
     one command.
@@ -161,6 +163,16 @@ Parameters
 now_ns : int, optional
     The caller's monotonic clock, which leases are measured by.)";
 
+inline constexpr const char* kSetClock =
+    R"(The wall clock, now and then. Without it every entry's time is believed.
+
+A leader whose uncommitted entries are further ahead than `max_clock_ahead_ns` is not followed until the clock is there or
+another one leads: the time of the log never falls, so one wild stamp would expire every session for good.
+
+Parameters
+----------
+now_ns : int)";
+
 inline constexpr const char* kStep = R"(Take in a message of another node.
 
 Parameters
@@ -182,16 +194,18 @@ now_ns : int
     The entry's time, unless the log is ahead of it.
 client, sequence, acknowledged : int
     The request, so that a retried one takes effect once: `sequence` grows by one from 1, and the replies up to
-    `acknowledged` may be forgotten. Client 0: every copy takes effect.
+    `acknowledged` may be forgotten. A retry is the same in every field. Client 0: every copy takes effect.
+    `acknowledged=2**64 - 1` ends the client: it is forgotten once this request has expired.
 expires_ns : int, optional
     By the log's time: a request that has not taken effect by then never will, and what is kept to tell its retries
-    apart is forgotten then. None: kept for good.
+    apart is forgotten then. It does not fall from a client's request to its next. None: kept for good.
 
 Returns
 -------
 tuple of (str, int, int)
     'appended', term and index: it is committed once `Ready.committed` has the entry with both. Or 'not_leader',
-    'too_large', 'full' or 'busy': dropped, and the numbers mean nothing.)";
+    'too_large', 'full', 'busy' or 'refused' (a session that cannot be, or a time too far ahead of `set_clock`): dropped,
+    and the numbers mean nothing.)";
 
 inline constexpr const char* kChangeMembership =
     R"(Begin to change who takes part; over once an entry of the target itself is committed.

@@ -52,12 +52,12 @@ std::unique_ptr<RaftNode> make_node(NodeId id, std::vector<NodeId> voters, std::
                                     std::vector<NodeId> witnesses, bool joining, bool witness, std::uint64_t seed,
                                     std::uint32_t election_ticks, std::uint32_t heartbeat_ticks, bool pre_vote,
                                     bool check_quorum, bool async_storage, std::uint32_t priority,
-                                    std::int64_t lease_ns, std::size_t max_inflight_entries,
-                                    std::size_t max_inflight_bytes, std::size_t max_uncommitted_entries,
-                                    std::size_t max_uncommitted_bytes, std::size_t max_command_bytes,
-                                    std::size_t max_snapshot_part_bytes, std::size_t max_snapshot_bytes,
-                                    HardState hard_state, std::vector<Entry> entries, std::optional<Snapshot> snapshot,
-                                    std::pair<Term, Index> lost) {
+                                    std::int64_t lease_ns, std::int64_t max_clock_ahead_ns,
+                                    std::size_t max_inflight_entries, std::size_t max_inflight_bytes,
+                                    std::size_t max_uncommitted_entries, std::size_t max_uncommitted_bytes,
+                                    std::size_t max_command_bytes, std::size_t max_snapshot_part_bytes,
+                                    std::size_t max_snapshot_bytes, HardState hard_state, std::vector<Entry> entries,
+                                    std::optional<Snapshot> snapshot, std::pair<Term, Index> lost) {
     RaftConfig config;
     config.id = id;
     config.voters = std::move(voters);
@@ -73,6 +73,7 @@ std::unique_ptr<RaftNode> make_node(NodeId id, std::vector<NodeId> voters, std::
     config.async_storage = async_storage;
     config.priority = priority;
     config.lease_ns = lease_ns;
+    config.max_clock_ahead_ns = max_clock_ahead_ns;
     config.max_inflight_entries = max_inflight_entries;
     config.max_inflight_bytes = max_inflight_bytes;
     config.max_uncommitted_entries = max_uncommitted_entries;
@@ -96,7 +97,7 @@ void register_raft_node(py::module_& area) {
              py::arg("joining") = false, py::arg("witness") = false, py::arg("seed") = 0,
              py::arg("election_ticks") = usual.election_ticks, py::arg("heartbeat_ticks") = usual.heartbeat_ticks,
              py::arg("pre_vote") = true, py::arg("check_quorum") = true, py::arg("async_storage") = false,
-             py::arg("priority") = 0, py::arg("lease_ns") = 0,
+             py::arg("priority") = 0, py::arg("lease_ns") = 0, py::arg("max_clock_ahead_ns") = usual.max_clock_ahead_ns,
              py::arg("max_inflight_entries") = usual.max_inflight_entries,
              py::arg("max_inflight_bytes") = usual.max_inflight_bytes,
              py::arg("max_uncommitted_entries") = usual.max_uncommitted_entries,
@@ -107,6 +108,7 @@ void register_raft_node(py::module_& area) {
              py::arg("entries") = std::vector<Entry>(), py::arg("snapshot") = py::none(),
              py::arg("lost") = std::pair<Term, Index>(0, 0))
         .def("tick", &tick, py::arg("now_ns") = py::none(), docs::kTick)
+        .def("set_clock", &RaftNode::set_clock, py::arg("now_ns"), docs::kSetClock)
         .def("step", &step_bytes, py::arg("message"), docs::kStep)
         .def("propose", &propose, py::arg("command"), py::arg("now_ns") = 0, py::arg("client") = 0,
              py::arg("sequence") = 0, py::arg("acknowledged") = 0, py::arg("expires_ns") = py::none(), docs::kPropose)

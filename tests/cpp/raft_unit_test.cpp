@@ -193,6 +193,31 @@ TEST(compact_takes_applied_indexes_only) {
     CHECK_THROWS(node.compact(1, Payload()), ConfigError, "got 1 with 1 applied and the snapshot at 1");
 }
 
+TEST(compact_takes_no_snapshot_that_nobody_would_take) {
+    RaftConfig config = plain_config(1, 1);
+    config.max_snapshot_bytes = 4;
+    Driven node(config);
+    node.time_out();
+    node.pump();
+    CHECK_THROWS(node->compact(1, Payload("12345")), ConfigError,
+                 "a snapshot's state has at most max_snapshot_bytes (4), got 5; raise it on all nodes");
+    CHECK_EQUAL(node->snapshot().index, 0U);
+    node->compact(1, Payload("1234"));
+    CHECK_EQUAL(node->snapshot().index, 1U);
+}
+TEST(a_session_that_cannot_be_is_refused) {
+    Driven node(plain_config(1, 1));
+    node.time_out();
+    const auto status = [&](const Session& session) { return node->propose(Payload("x"), session, 0).status; };
+    CHECK(status({7, 0, 0}) == ProposeStatus::refused);                      // numbers begin at 1
+    CHECK(status({7, UINT64_MAX, 0}) == ProposeStatus::refused);             // nothing could follow
+    CHECK(status({7, 3, 3}) == ProposeStatus::refused);                      // it cannot have this reply yet
+    CHECK(status({7, 3, Session::kLastRequest}) == ProposeStatus::refused);  // a last one that never ends
+    CHECK(status({7, 3, Session::kLastRequest, 50}) == ProposeStatus::appended);
+    CHECK(status({7, 3, 2}) == ProposeStatus::appended);
+    CHECK(status({}) == ProposeStatus::appended);
+}
+
 // "Election Safety: at most one leader can be elected in a given term": hearing of another is a broken invariant
 TEST(a_second_leader_of_the_term_poisons_the_node) {
     Driven node(plain_config(1, 3));

@@ -56,6 +56,9 @@ void validate(const RaftConfig& config) {
     if (config.priority > kMaxPriority)
         throw base::ConfigError("priority must be at most " + std::to_string(kMaxPriority) + ", got " +
                                 std::to_string(config.priority) + "; 0 stands first");
+    if (config.max_clock_ahead_ns < 0)
+        throw base::ConfigError("max_clock_ahead_ns must not be negative, got " +
+                                std::to_string(config.max_clock_ahead_ns) + "; leave it out for the default");
     if (config.lease_ns < 0 || (config.lease_ns != 0 && !config.check_quorum))
         throw base::ConfigError("a lease must not be negative and needs check_quorum, got lease_ns " +
                                 std::to_string(config.lease_ns) + (config.check_quorum ? "" : " without it") +

@@ -40,6 +40,11 @@ struct RaftConfig {
     // that time; the same on all nodes. Needs check_quorum everywhere, and tick(now_ns).
     std::int64_t lease_ns = 0;
 
+    // An entry that is not committed and whose time is further ahead of this node's clock is not taken, nor is anything
+    // else of the leader that sends it, until the clock has come that far or another one leads. Where the caller gives
+    // the node a clock (RaftNode::set_clock). At least what two good clocks may differ by.
+    std::int64_t max_clock_ahead_ns = 1'000'000'000;
+
     std::size_t max_append_entries = 1024;                // a message
     std::size_t max_append_bytes = 1U << 20;              // a message; one larger entry still goes alone
     std::size_t max_snapshot_part_bytes = 1U << 20;       // a message; one part is under way to a follower at a time

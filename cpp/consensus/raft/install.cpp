@@ -79,6 +79,10 @@ void RaftNode::handle_snapshot(const Message& message) {
     if (role_ == Role::leader)
         poison("nodes " + std::to_string(config_.id) + " and " + std::to_string(message.from) + " both lead term " +
                std::to_string(hard_.term));
+    if (is_early()) {
+        leader_ = kNoNode;
+        return;
+    }
     if (role_ != Role::follower || leader_ != message.from) become_follower(hard_.term, message.from);
     election_elapsed_ = contact_elapsed_ = 0;
     const SnapshotPart& part = *message.snapshot;
@@ -87,19 +91,19 @@ void RaftNode::handle_snapshot(const Message& message) {
         send(MessageType::append_reply, message.from, hard_.term).index = commit_;
         return;
     }
+    // Late, of a transfer that this leader has given up for a later snapshot: it does not go back to an earlier one.
+    if (incoming_index_ > part.index && incoming_->term == message.term) return;
     // figure 13, step 5: what is there of another one is discarded
     if (incoming_index_ == 0 || !incoming_->head.is_of_same(part)) {
         incoming_ = Incoming{part, {}, message.term};
         incoming_->head.state = Payload();
-    // Late, of a transfer that this leader has given up for a later snapshot: it does not go back to an earlier one.
-    if (incoming_index_ > part.index && incoming_->term == message.term) return;
         incoming_index_ = part.index;
     }
+    incoming_->term = message.term;
     // step 3: written at its offset; parts come in order, so one that is early or doubled is none
     std::vector<std::byte>& bytes = incoming_->bytes;
     if (part.offset == bytes.size()) bytes.insert(bytes.end(), part.state.bytes().begin(), part.state.bytes().end());
     if (bytes.size() == part.size) {
-    incoming_->term = message.term;
         if (checksum_of(bytes) == part.checksum) {
             Snapshot whole = std::move(incoming_->head);
             whole.state = Payload(bytes);

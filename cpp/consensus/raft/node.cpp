@@ -201,6 +201,7 @@ Proposal RaftNode::propose(Payload command, const Session& session, std::int64_t
     // (§6), and one that is handing over lets its successor catch up (thesis §3.10)
     if ((!in_incoming_ && !in_outgoing_) || transferee_ != kNoNode) return {ProposeStatus::busy, hard_.term, 0};
     if (command.size() > config_.max_command_bytes) return {ProposeStatus::too_large, hard_.term, 0};
+    if (!is_wellformed(session) || !is_timely(now_ns)) return {ProposeStatus::refused, hard_.term, 0};
     // what alone would be too much still goes when nothing else waits
     if (log_.last_index() - settled_ >= config_.max_uncommitted_entries ||
         (unsettled_bytes_ != 0 && unsettled_bytes_ + command.size() > config_.max_uncommitted_bytes))
@@ -216,12 +217,12 @@ void RaftNode::compact(Index index, Payload state) {
                                 std::to_string(index) + " with " + std::to_string(applied_) +
                                 " applied and the snapshot at " + std::to_string(snapshot_.index) +
                                 "; snapshot what was applied");
-    log_.compact(index);
     // nobody would take it, and whoever lacks what it stands for would never have it again
     if (state.size() > config_.max_snapshot_bytes)
         throw base::ConfigError("a snapshot's state has at most max_snapshot_bytes (" +
                                 std::to_string(config_.max_snapshot_bytes) + "), got " + std::to_string(state.size()) +
                                 "; raise it on all nodes, then compact");
+    log_.compact(index);
     written_ = std::max(written_, index);
     // the membership as of index: a later one may stand in the log already
     const auto later =
@@ -241,11 +242,10 @@ void RaftNode::set_commit(Index index) {
     if (index > log_.last_index())
         poison("commit " + std::to_string(index) + " is past the last entry " + std::to_string(log_.last_index()));
     commit_ = index;
-    if (incoming_index_ != 0 && incoming_index_ <= index) drop_incoming();
     if (role_ == Role::leader) settle();
+    if (incoming_index_ != 0 && incoming_index_ <= index) drop_incoming();
 }
 
-Progress* RaftNode::find(NodeId id) noexcept {
 void RaftNode::settle() noexcept {
     // what a majority has and this node's slow disk has not is still a burden: it cannot be applied or compacted
     const Index index = std::min(commit_, log_.stable_index());
@@ -254,6 +254,7 @@ void RaftNode::settle() noexcept {
     settled_ = index;
 }
 
+Progress* RaftNode::find(NodeId id) noexcept {
     for (Progress& peer : peers_)
         if (peer.id == id) return &peer;
     return nullptr;

@@ -67,6 +67,7 @@ class RaftNode {
         std::uint64_t elections = 0;          // terms this node stood in
         std::uint64_t dropped = 0;            // messages that no correct node sends
         std::uint64_t damaged_snapshots = 0;  // that were not what was announced once all parts had come
+        std::uint64_t early_leaders = 0;      // whose entries were too far ahead of this node's clock
     };
 
     // Throws base::ConfigError for a config or a stored state that cannot work.
@@ -79,6 +80,9 @@ class RaftNode {
         clock_ns_ = now_ns;
         tick();
     }
+    // The caller's wall clock, now and then: entries from the future are not taken (RaftConfig::max_clock_ahead_ns).
+    // One leader's wild clock then expires nobody's sessions: it commits nothing.
+    void set_clock(std::int64_t now_ns) noexcept { wall_ns_ = now_ns; }
     void step(const Message& message);
     // `now_ns` stamps the entry, unless the log is ahead of it already.
     Proposal propose(Payload command, const Session& session, std::int64_t now_ns);
@@ -151,8 +155,14 @@ class RaftNode {
     void draw_election_timeout();
     void check_quorum();
 
+    // clock.cpp
+    bool is_timely(std::int64_t time_ns) const noexcept;
+    bool is_early() const noexcept;
+    bool comes_early(const Message& message) noexcept;
+
     // read.cpp
     bool knows_what_is_committed() const noexcept;
+    bool has_room_for_a_read() const noexcept;
     bool has_new_reads() const noexcept;
     void begin_round();
     void ask_for_reads();
@@ -162,7 +172,6 @@ class RaftNode {
 
     // install.cpp
     void send_snapshot(Progress& peer);
-    bool has_room_for_a_read() const noexcept;
     void send_part(Progress& peer);
     void handle_snapshot(const Message& message);
     void handle_snapshot_reply(const Message& message);
@@ -216,6 +225,7 @@ class RaftNode {
     bool acceptable(const Message& message) const;
     void set_hard_state(Term term, NodeId vote) noexcept;
     void set_commit(Index index);
+    void settle() noexcept;
     Progress* find(NodeId id) noexcept;
     // A message to fill in; `entries` of a recycled one is empty but keeps its capacity.
     Message& send(MessageType type, NodeId to, Term term);
@@ -225,7 +235,6 @@ class RaftNode {
     Role role_ = Role::follower;
     HardState hard_;
     NodeId leader_ = kNoNode;
-    void settle() noexcept;
     Log log_;
     Snapshot snapshot_;  // the latest; what it covers is not in the log
     Index commit_ = 0;
@@ -259,7 +268,10 @@ class RaftNode {
     std::array<std::int64_t, kRemembered> sent_ns_{};  // of the latest rounds
     std::int64_t clock_ns_ = INT64_MIN / 2;
     std::int64_t lease_until_ns_ = INT64_MIN;
-    bool lease_is_void_ = false;  // a transfer was begun in this term
+    bool lease_is_void_ = false;        // a transfer was begun in this term
+    std::int64_t wall_ns_ = INT64_MIN;  // before it: the caller gives no clock
+    Term early_term_ = 0;               // whose leader sent an entry of this time
+    std::int64_t early_ns_ = 0;
     NodeId transferee_ = kNoNode;
     std::uint32_t transfer_elapsed_ = 0;
     bool handed_over_ = false;  // the transferee was told to stand
@@ -267,6 +279,7 @@ class RaftNode {
     struct Incoming {
         SnapshotPart head;  // which snapshot it is
         std::vector<std::byte> bytes;
+        Term term = 0;  // of the leader that sent the latest part
     };
     base::Boxed<Incoming> incoming_;  // what of a snapshot has come so far
     Index incoming_index_ = 0;        // that of the snapshot; 0 while there is none
@@ -279,7 +292,6 @@ class RaftNode {
     // Asynchronous storage: what was handed out, and what waits until a write is durable.
     struct Held {
         std::uint64_t write = 0;
-        Term term = 0;  // of the leader that sent the latest part
         Message message;
     };
     WriteQueue writes_;

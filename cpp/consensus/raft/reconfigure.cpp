@@ -82,6 +82,7 @@ Proposal RaftNode::change_membership(Membership target, std::int64_t now_ns) {
     enter();
     if (role_ != Role::leader) return {ProposeStatus::not_leader, hard_.term, 0};
     if (change_is_open() || transferee_ != kNoNode) return {ProposeStatus::busy, hard_.term, 0};
+    if (!is_timely(now_ns)) return {ProposeStatus::refused, hard_.term, 0};
     append_own(EntryKind::membership, encode(begin_change(membership(), std::move(target))), {}, now_ns);
     return {ProposeStatus::appended, hard_.term, log_.last_index()};
 }

@@ -111,6 +111,10 @@ void RaftNode::handle_append(const Message& message) {
     if (role_ == Role::leader)
         poison("nodes " + std::to_string(config_.id) + " and " + std::to_string(message.from) + " both lead term " +
                std::to_string(hard_.term));
+    if (comes_early(message)) {
+        leader_ = kNoNode;
+        return;
+    }
     // §5.2: a candidate that hears from the leader of its term becomes its follower
     if (role_ != Role::follower || leader_ != message.from) become_follower(hard_.term, message.from);
     election_elapsed_ = contact_elapsed_ = 0;

@@ -207,6 +207,7 @@ class RaftNode(metaclass=_pybind11_type):
         async_storage: bool = False,
         priority: int = 0,
         lease_ns: int = 0,
+        max_clock_ahead_ns: int = ...,
         max_inflight_entries: int = ...,
         max_inflight_bytes: int = ...,
         max_uncommitted_entries: int = ...,
@@ -220,6 +221,7 @@ class RaftNode(metaclass=_pybind11_type):
         lost: tuple[int, int] = ...,
     ) -> None: ...
     def tick(self, now_ns: int | None = None) -> None: ...
+    def set_clock(self, now_ns: int) -> None: ...
     def step(self, message: bytes) -> bool: ...
     def propose(
         self,
