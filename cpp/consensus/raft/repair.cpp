@@ -17,10 +17,13 @@
 // committed before that term is in front of it; within the same term, the same leader's log reaches as far as its own
 // did. Either way it is the log that it would have without the damage.
 //
-// Safe with any number of damaged nodes. Live as long as fewer than a majority are damaged at a time: the others elect
-// the most up-to-date among themselves. A damaged node votes with them if its vote is needed, for whoever has all that
-// it had. Where every node that has an entry has lost it, nobody is elected: nothing is made up; a witness has no
-// commands, so it is no such copy. What lies behind the damaged entries is fetched again with them.
+// Safe with any number of damaged nodes. Live as long as a majority of the voters is undamaged (of both halves, while
+// the membership is joint), where every committed command is on one of those that is no witness: they elect the most
+// up-to-date among themselves. A damaged node votes with them if its vote is needed, for whoever has all that it had.
+// With more damaged nodes than that it may still go on, if one that is undamaged has all that the voters it needs had.
+// But where a majority is damaged, each at another place, nobody may stand although every entry is somewhere: that
+// stays until somebody brings a disk back. Where every node that has an entry has lost it, nobody is elected: nothing
+// is made up. What lies behind the damaged entries is fetched again with them.
 #include <algorithm>
 
 #include "base/errors.hpp"
