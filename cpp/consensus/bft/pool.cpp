@@ -154,7 +154,8 @@ void CommandPool::expire(const ClientMarks& marks, std::uint32_t calls) {
         for (auto at = requests.begin(); at != requests.end();) {
             const auto next = std::next(at);
             at->second.age = waits ? at->second.age + 1 : 0;
-            if (at->second.age >= calls) drop(requests, at);
+            // what is over by the blocks' time is over for good: no block can hold it any more
+            if (at->second.age >= calls || !marks.admits(at->second.command.session)) drop(requests, at);
             at = next;
         }
         client = forget_empty(client);

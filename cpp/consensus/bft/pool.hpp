@@ -34,7 +34,7 @@ class CommandPool {
     void remove_decided(const ClientMarks& marks);
     // At most so many, to be sent to all once more: of the node's own clients, or all.
     void waiting(std::size_t most, bool only_own, std::vector<Command>& out) const;
-    // Forgets what has waited for a request before it for this many calls.
+    // Forgets what has waited for a request before it for this many calls, and what is over by the blocks' time.
     void expire(const ClientMarks& marks, std::uint32_t calls);
     std::size_t size() const noexcept { return size_; }
 
