@@ -61,6 +61,10 @@ class BftNode {
     // One unit of the consensus clock has passed.
     void tick();
     void step(const Message& message);
+    // What step() would have to have checked for these messages as things stand, appended: for a driver whose verifier
+    // keeps verdicts, so that it checks many at once and in parallel before it hands the messages in one by one. Some
+    // may turn out not to be needed, or to be missing here; neither changes what step() does.
+    void signatures(std::span<const Message> messages, std::vector<Verifier::Item>& out) const;
     // The command goes to all validators and into the block of whoever proposes next. It needs a session: only that
     // tells a request from its copies, and every validator holds one. `now_ns` is the client's time, which becomes the
     // block's if it is the latest; refused when it is too far ahead of this node's. Handing in what is under way or
@@ -152,7 +156,7 @@ class BftNode {
     void decide(Round round, const Digest& value);
     void append(Decided decided);
 
-    // messages.cpp: what comes in
+    // messages.cpp: what comes in (list_signatures: signatures.cpp)
     void handle_proposal(Peer& peer, const Message& message);
     void handle_votes(Peer& peer, const Message& message);
     bool take_vote(Peer& peer, const Vote& vote);
@@ -163,6 +167,7 @@ class BftNode {
     bool check_pol(Peer& peer, const Proposal& proposal);
     bool verify(const PublicKey& key, const SignBytes& bytes, const Signature& signature);
     void take_proposal(const Proposal& proposal);
+    void list_signatures(const Message& message, std::size_t most, std::vector<Verifier::Item>& out) const;
     void keep_evidence(Evidence evidence);
     bool has_evidence(Evidence::Kind kind, NodeId culprit, Round round, VoteType type) const noexcept;
     BlockPtr find_block(const Digest& value) const noexcept;
