@@ -2,66 +2,16 @@
 #include <pybind11/stl.h>
 
 #include "base/errors.hpp"
-#include "bindings.hpp"
 #include "consensus/bft/certificate.hpp"
 #include "consensus/bft/chain.hpp"
 #include "consensus/bft/codec.hpp"
+#include "consensus_bft_parts.hpp"
 #include "consensus_objects.hpp"
 
 namespace fastmas::bindings {
 namespace {
 
 using namespace consensus::bft;
-using PythonValidator = std::tuple<consensus::NodeId, Power, py::bytes>;
-
-std::span<const std::byte> span_of(const std::string_view text) {
-    return std::as_bytes(std::span(text.data(), text.size()));
-}
-
-template <std::size_t N>
-py::bytes to_python(const std::array<std::byte, N>& bytes) {
-    return py::bytes(reinterpret_cast<const char*>(bytes.data()), N);
-}
-
-template <std::size_t N>
-std::array<std::byte, N> to_array(const py::bytes& bytes, const char* what) {
-    const std::string_view text = bytes;
-    if (text.size() != N)
-        throw base::ConfigError(std::string(what) + " has " + std::to_string(N) + " bytes, got " +
-                                std::to_string(text.size()));
-    std::array<std::byte, N> array;
-    std::copy_n(reinterpret_cast<const std::byte*>(text.data()), N, array.begin());
-    return array;
-}
-
-ValidatorSet to_set(const std::vector<PythonValidator>& validators) {
-    std::vector<Validator> all;
-    for (const auto& [id, power, key] : validators) all.push_back({id, power, to_array<32>(key, "a public key")});
-    return ValidatorSet(std::move(all));
-}
-
-// Hands all signatures of a proof over in one call: [(key, bytes, signature)] -> bool.
-class PythonVerifier final : public Verifier {
-  public:
-    explicit PythonVerifier(py::object verify) : verify_(std::move(verify)) {}
-    bool verify(const PublicKey& key, std::span<const std::byte> bytes, const Signature& signature) override {
-        py::list items;
-        items.append(py::make_tuple(to_python(key),
-                                    py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
-                                    to_python(signature)));
-        return py::cast<bool>(verify_(items));
-    }
-    bool verify_all(std::span<const Item> items) override {
-        py::list list;
-        for (const Item& item : items)
-            list.append(py::make_tuple(to_python(item.key), to_python(item.bytes), to_python(item.signature)));
-        return py::cast<bool>(verify_(list));
-    }
-
-  private:
-    py::object verify_;
-};
-
 py::bytes statement(const py::bytes& genesis, int type, Height height, Round round, const py::bytes& value) {
     if (type != 1 && type != 2) throw base::ConfigError("a vote's type is 1 or 2, got " + std::to_string(type));
     Vote vote;
@@ -95,7 +45,7 @@ py::object check_certificate(const py::bytes& genesis, const std::vector<PythonV
                              const py::bytes& bytes, py::object verify) {
     Certificate certificate;
     if (const char* problem = decode_certificate(span_of(bytes), certificate)) return py::str(problem);
-    PythonVerifier verifier(std::move(verify));
+    PythonVerifier verifier(std::move(verify), std::make_shared<std::string>());
     const char* problem =
         verify_certificate(to_array<32>(genesis, "a genesis digest"), to_set(validators), certificate, verifier);
     return problem == nullptr ? py::object(py::none()) : py::object(py::str(problem));
@@ -108,18 +58,24 @@ py::bytes make_certificate(Height height, Round round, const py::bytes& value,
         certificate.votes.push_back({validator, to_array<64>(signature, "a signature")});
     std::vector<std::byte> out;
     encode_certificate(certificate, out);
-    return py::bytes(reinterpret_cast<const char*>(out.data()), out.size());
+    return to_python(out);
 }
 
 }  // namespace
 
 void register_bft(py::module_& area) {
+    register_bft_types(area);
+    register_bft_node(area);
     area.def(
         "bft_genesis",
-        [](const std::string& chain, const std::vector<PythonValidator>& validators) {
-            return to_python(genesis_digest(chain, ChainLimits(), to_set(validators)));
+        [](const std::string& chain, const std::vector<PythonValidator>& validators, std::uint32_t max_block_commands,
+           std::uint32_t max_block_bytes, std::uint32_t max_command_bytes) {
+            const ChainLimits limits{max_block_commands, max_block_bytes, max_command_bytes};
+            return to_python(genesis_digest(chain, limits, to_set(validators)));
         },
-        py::arg("chain"), py::arg("validators"));
+        py::arg("chain"), py::arg("validators"), py::arg("max_block_commands") = ChainLimits().max_block_commands,
+        py::arg("max_block_bytes") = ChainLimits().max_block_bytes,
+        py::arg("max_command_bytes") = ChainLimits().max_command_bytes);
     area.def(
         "bft_validators",
         [](const std::vector<PythonValidator>& validators) { return to_python(to_set(validators).digest()); },

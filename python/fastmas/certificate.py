@@ -8,9 +8,9 @@ only with the certificate of the block it stands in.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from fastmas._core.consensus import (
     bft_check_certificate,
@@ -22,14 +22,25 @@ from fastmas._core.consensus import (
     bft_validators,
 )
 from fastmas.errors import ConfigError
+from fastmas.signatures import Ed25519Signer, Verify, verify_ed25519
 
-Verify = Callable[[list[tuple[bytes, bytes, bytes]]], bool]
+__all__ = [
+    "CertifiedGate",
+    "Decision",
+    "Ed25519Signer",
+    "Validator",
+    "Verify",
+    "encode_certificate",
+    "genesis_digest",
+    "precommit_statement",
+    "verify_certificate",
+    "verify_ed25519",
+]
 
 _CHANGE = struct.Struct("<IQ32s")  # a change of a validator: id, power (0 removes), key
 
 
-@dataclass(frozen=True, slots=True)
-class Validator:
+class Validator(NamedTuple):
     """Who decides: its node id, its voting power and its public key of 32 bytes."""
 
     id: int
@@ -66,60 +77,16 @@ class Decision:
     commands: tuple[bytes, ...]
 
 
-class Ed25519Signer:
-    """A validator's secret key; needs the `cryptography` package (`pip install "fastmas[bft]"`).
-
-    Parameters
-    ----------
-    secret : bytes
-        32 bytes; whoever has them signs in this validator's name.
-    """
-
-    def __init__(self, secret: bytes) -> None:
-        if len(secret) != 32:
-            raise ConfigError(f"an Ed25519 secret has 32 bytes, got {len(secret)}; make one with os.urandom(32)")
-        self._key = _ed25519().Ed25519PrivateKey.from_private_bytes(secret)
-
-    @property
-    def public_key(self) -> bytes:
-        """The 32 bytes that others check its signatures with."""
-        key: bytes = self._key.public_key().public_bytes_raw()
-        return key
-
-    def sign(self, statement: bytes) -> bytes:
-        """Return the signature, 64 bytes; the same for the same statement."""
-        signature: bytes = self._key.sign(statement)
-        return signature
-
-
-def verify_ed25519(items: list[tuple[bytes, bytes, bytes]]) -> bool:
-    """Return whether all of [(public key, statement, signature)] are good; needs `cryptography`."""
-    from cryptography.exceptions import InvalidSignature
-
-    public_key = _ed25519().Ed25519PublicKey.from_public_bytes
-    try:
-        for key, statement, signature in items:
-            public_key(key).verify(signature, statement)
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-def _ed25519() -> Any:
-    try:
-        from cryptography.hazmat.primitives.asymmetric import ed25519
-    except ImportError as error:
-        raise ConfigError('Ed25519 needs the cryptography package; pip install "fastmas[bft]"') from error
-    return ed25519
-
-
-def _rows(validators: Iterable[Validator]) -> list[tuple[int, int, bytes]]:
-    return [(validator.id, validator.power, validator.key) for validator in validators]
-
-
-def genesis_digest(chain: str, validators: Iterable[Validator]) -> bytes:
-    """Name a chain by its name and its first validators: every signature is about one chain."""
-    return bft_genesis(chain, _rows(validators))
+def genesis_digest(
+    chain: str,
+    validators: Iterable[Validator],
+    *,
+    max_block_commands: int = 1024,
+    max_block_bytes: int = 1 << 20,
+    max_command_bytes: int = 1 << 20,
+) -> bytes:
+    """Name a chain by its name, its first validators and the limits of its blocks: every signature is about one."""
+    return bft_genesis(chain, tuple(validators), max_block_commands, max_block_bytes, max_command_bytes)
 
 
 def precommit_statement(genesis: bytes, height: int, round: int, digest: bytes) -> bytes:
@@ -149,7 +116,7 @@ def verify_certificate(
     verify : callable, default verify_ed25519
         Gets all signatures at once: [(public key, statement, signature)] -> whether all are good.
     """
-    rows = _rows(validators)
+    rows = tuple(validators)
     content = bft_read_block(block)
     if isinstance(content, str):
         return content
@@ -222,7 +189,7 @@ class CertifiedGate:
             raise ConfigError(f"heights are counted from 1, got {height}; leave it out to begin with the first")
         self._genesis, self._verify = genesis, verify
         self.validators = tuple(validators)
-        bft_validators(_rows(self.validators))  # refused here, not at the first block
+        bft_validators(self.validators)  # refused here, not at the first block
         self.height = height
         self.admitted = self.refused = 0
 
@@ -268,6 +235,6 @@ class CertifiedGate:
                 if change.power:
                     known[change.id] = change
         following = tuple(known[number] for number in sorted(known))
-        if not following or bft_validators(_rows(following)) != next_set:
+        if not following or bft_validators(following) != next_set:
             return "its changes of validators do not lead to the set that it names"
         return decision, following

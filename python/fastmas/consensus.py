@@ -14,8 +14,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fastmas._core.consensus import (
+    BftCommand,
+    BftEntry,
+    BftHardState,
+    BftNode,
+    BftReady,
+    BftSnapshot,
     ClusterCore,
+    Decided,
     Entry,
+    Evidence,
     HardState,
     LogEntry,
     Membership,
@@ -30,8 +38,16 @@ from fastmas.errors import ConfigError, FastmasError, InvariantError, NoQuorumEr
 
 __all__ = [
     "Agreement",
+    "BftCommand",
+    "BftEntry",
+    "BftHardState",
+    "BftNode",
+    "BftReady",
+    "BftSnapshot",
     "Cluster",
+    "Decided",
     "Entry",
+    "Evidence",
     "HardState",
     "LogEntry",
     "Membership",

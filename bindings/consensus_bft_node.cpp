@@ -1,0 +1,258 @@
+#include <pybind11/stl.h>
+
+#include <array>
+#include <atomic>
+
+#include "consensus/bft/codec.hpp"
+#include "consensus_bft_docs.hpp"
+#include "consensus_bft_parts.hpp"
+#include "consensus_objects.hpp"
+
+namespace fastmas::bindings {
+namespace {
+
+using namespace consensus;
+using namespace consensus::bft;
+
+const char* name_of(ProposeStatus status) {
+    static constexpr std::array kNames{"appended", "not_leader", "too_large", "full", "busy", "refused"};
+    return kNames[static_cast<std::size_t>(status)];
+}
+
+// A node whose signer, verifier and rule are Python's: they may release the interpreter's lock, raise, or call back.
+class PythonBft {
+  public:
+    PythonBft(BftConfig config, const py::object& signer, py::object verify, py::object rule, PersistentState stored)
+        : id_(config.id) {
+        if (!rule.is_none()) config.rule = std::make_shared<PythonRule>(std::move(rule), failure_);
+        std::shared_ptr<Signer> signs;
+        if (!signer.is_none()) signs = std::make_shared<PythonSigner>(signer, failure_);
+        auto verifier = std::make_shared<PythonVerifier>(std::move(verify), failure_);
+        node_ = std::make_unique<BftNode>(std::move(config), std::move(signs), std::move(verifier), std::move(stored));
+    }
+
+    template <class Body>
+    auto enter(Body body) {
+        if (busy_.exchange(true))
+            throw base::ConfigError("node " + std::to_string(id_) +
+                                    " was called while it is in another call; call it from one thread, and not from "
+                                    "its own signer, verifier or rule");
+        struct Leave {
+            std::atomic<bool>& flag;
+            ~Leave() { flag = false; }
+        } leave{busy_};
+        if (!failure_->empty())
+            throw base::InvariantError("node " + std::to_string(id_) + " stopped when its " + *failure_ +
+                                       "; start it again from what it has stored");
+        return body(*node_);
+    }
+
+    bool step(const py::bytes& data) {
+        return enter([&](BftNode& node) {
+            Message message;
+            if (decode(span_of(std::string_view(data)), message) != nullptr) return false;
+            const auto dropped = node.counters().dropped;
+            node.step(message);
+            return node.counters().dropped == dropped;
+        });
+    }
+
+    py::list signatures(const std::vector<py::bytes>& messages) {
+        return enter([&](BftNode& node) {
+            std::vector<Message> decoded;
+            for (const py::bytes& data : messages)
+                if (decode(span_of(std::string_view(data)), decoded.emplace_back()) != nullptr) decoded.pop_back();
+            std::vector<Verifier::Item> items;
+            node.signatures(decoded, items);
+            py::list out;
+            for (const Verifier::Item& item : items) out.append(to_python(item));
+            return out;
+        });
+    }
+
+    py::dict peer(NodeId id) {
+        return enter([&](BftNode& node) {
+            const PeerCounters counters = node.peer(id);
+            py::dict out;
+            out["forged"] = counters.forged;
+            out["invalid"] = counters.invalid;
+            out["unread"] = counters.unread;
+            out["overflown"] = counters.overflown;
+            return out;
+        });
+    }
+
+  private:
+    NodeId id_;
+    Failure failure_ = std::make_shared<std::string>();
+    std::atomic<bool> busy_{false};
+    std::unique_ptr<BftNode> node_;
+};
+
+// A method or property of the node itself, guarded.
+template <class R, class... A>
+auto call(R (BftNode::*method)(A...)) {
+    return
+        [method](PythonBft& n, A... args) { return n.enter([&](BftNode& node) { return (node.*method)(args...); }); };
+}
+template <class R>
+auto look(R (BftNode::*method)() const noexcept) {
+    return [method](PythonBft& n) {
+        return n.enter([&](BftNode& node) -> std::remove_cvref_t<R> { return (node.*method)(); });
+    };
+}
+
+Session to_session(std::uint64_t client, std::uint64_t sequence, std::uint64_t acknowledged,
+                   std::optional<std::int64_t> expires_ns) {
+    return {client, sequence, acknowledged, expires_ns.value_or(INT64_MAX)};
+}
+
+std::pair<const char*, Index> propose(PythonBft& n, const py::bytes& command, std::int64_t now_ns, std::uint64_t client,
+                                      std::uint64_t sequence, std::uint64_t acknowledged,
+                                      std::optional<std::int64_t> expires_ns) {
+    return n.enter([&](BftNode& node) {
+        const Session session = to_session(client, sequence, acknowledged, expires_ns);
+        const Submission made = node.propose(Payload(std::string_view(command)), session, now_ns);
+        return std::pair(name_of(made.status), made.index);
+    });
+}
+
+std::pair<const char*, Index> change_validator(PythonBft& n, const PythonValidator& target, std::int64_t now_ns,
+                                               std::uint64_t client, std::uint64_t sequence, std::uint64_t acknowledged,
+                                               std::optional<std::int64_t> expires_ns) {
+    return n.enter([&](BftNode& node) {
+        const Session session = to_session(client, sequence, acknowledged, expires_ns);
+        const Submission made = node.propose_change(to_validators({target}).front(), session, now_ns);
+        return std::pair(name_of(made.status), made.index);
+    });
+}
+
+void tick(PythonBft& n, std::optional<std::int64_t> now_ns) {
+    n.enter([&](BftNode& node) {
+        if (now_ns) node.set_clock(*now_ns);
+        node.tick();
+    });
+}
+
+std::unique_ptr<PythonBft> make_node(NodeId id, const std::vector<PythonValidator>& validators, py::object verify,
+                                     const py::object& signer, std::string chain, std::vector<NodeId> peers,
+                                     py::object rule, std::uint32_t propose_ticks, std::uint32_t prevote_ticks,
+                                     std::uint32_t precommit_ticks, std::uint32_t timeout_growth_ticks,
+                                     std::uint32_t status_ticks, std::uint32_t checkpoint_every,
+                                     std::int64_t max_clock_ahead_ns, std::uint32_t max_block_commands,
+                                     std::uint32_t max_block_bytes, std::uint32_t max_command_bytes,
+                                     std::size_t max_pool_commands, std::size_t max_pool_bytes,
+                                     std::size_t max_message_bytes, std::uint32_t max_wrong_messages,
+                                     std::size_t max_evidence, HardState hard_state, std::vector<Decided> decided,
+                                     std::optional<Snapshot> snapshot) {
+    BftConfig config;
+    config.id = id;
+    config.chain = std::move(chain);
+    config.validators = to_validators(validators);
+    config.peers = std::move(peers);
+    config.propose_ticks = propose_ticks;
+    config.prevote_ticks = prevote_ticks;
+    config.precommit_ticks = precommit_ticks;
+    config.timeout_growth_ticks = timeout_growth_ticks;
+    config.status_ticks = status_ticks;
+    config.checkpoint_every = checkpoint_every;
+    config.max_clock_ahead_ns = max_clock_ahead_ns;
+    config.limits = {max_block_commands, max_block_bytes, max_command_bytes};
+    config.max_pool_commands = max_pool_commands;
+    config.max_pool_bytes = max_pool_bytes;
+    config.max_message_bytes = max_message_bytes;
+    config.max_wrong_messages = max_wrong_messages;
+    config.max_evidence = max_evidence;
+    return std::make_unique<PythonBft>(
+        std::move(config), signer, std::move(verify), std::move(rule),
+        PersistentState{std::move(hard_state), std::move(snapshot).value_or(Snapshot{}), std::move(decided)});
+}
+
+template <class... Options>
+void define_init(py::class_<PythonBft>& type, Options&&... options) {
+    const BftConfig usual;
+    type.def(py::init(&make_node), py::arg("node"), py::arg("validators"), py::kw_only(), py::arg("verify"),
+             py::arg("signer") = py::none(), py::arg("chain") = usual.chain, py::arg("peers") = std::vector<NodeId>(),
+             py::arg("rule") = py::none(), py::arg("propose_ticks") = usual.propose_ticks,
+             py::arg("prevote_ticks") = usual.prevote_ticks, py::arg("precommit_ticks") = usual.precommit_ticks,
+             py::arg("timeout_growth_ticks") = usual.timeout_growth_ticks, py::arg("status_ticks") = usual.status_ticks,
+             py::arg("checkpoint_every") = usual.checkpoint_every,
+             py::arg("max_clock_ahead_ns") = usual.max_clock_ahead_ns,
+             py::arg("max_block_commands") = usual.limits.max_block_commands,
+             py::arg("max_block_bytes") = usual.limits.max_block_bytes,
+             py::arg("max_command_bytes") = usual.limits.max_command_bytes,
+             py::arg("max_pool_commands") = usual.max_pool_commands, py::arg("max_pool_bytes") = usual.max_pool_bytes,
+             py::arg("max_message_bytes") = usual.max_message_bytes,
+             py::arg("max_wrong_messages") = usual.max_wrong_messages, py::arg("max_evidence") = usual.max_evidence,
+             std::forward<Options>(options)...);
+}
+
+}  // namespace
+
+void register_bft_node(py::module_& area) {
+    py::class_<PythonBft> type(area, "BftNode", docs::kBftNode);
+    define_init(type, py::arg("hard_state") = HardState(), py::arg("decided") = std::vector<Decided>(),
+                py::arg("snapshot") = py::none());
+    type.def("tick", &tick, py::arg("now_ns") = py::none(), docs::kBftTick)
+        .def("step", &PythonBft::step, py::arg("message"), docs::kBftStep)
+        .def("signatures", &PythonBft::signatures, py::arg("messages"), docs::kBftSignatures)
+        .def("propose", &propose, py::arg("command"), py::arg("now_ns") = 0, py::arg("client") = 0,
+             py::arg("sequence") = 0, py::arg("acknowledged") = 0, py::arg("expires_ns") = py::none(),
+             docs::kBftPropose)
+        .def("change_validator", &change_validator, py::arg("validator"), py::arg("now_ns") = 0, py::arg("client") = 0,
+             py::arg("sequence") = 0, py::arg("acknowledged") = 0, py::arg("expires_ns") = py::none(),
+             docs::kBftChangeValidator)
+        .def("has_ready", look(&BftNode::has_ready), "Whether there is something to do.")
+        .def(
+            "ready", [](PythonBft& n) { return n.enter([](BftNode& node) { return copy_ready(node); }); },
+            "What is to be done now: a `BftReady`, complete until `advance`.")
+        .def("advance", call(&BftNode::advance), "All that the last `ready()` asked for is done.")
+        .def(
+            "checkpoint",
+            [](PythonBft& n, const py::bytes& state) {
+                return n.enter([&](BftNode& node) { return node.checkpoint(Payload(std::string_view(state))); });
+            },
+            py::arg("state"), docs::kBftCheckpoint)
+        .def(
+            "compact",
+            [](PythonBft& n, Index index, const py::bytes& state) {
+                n.enter([&](BftNode& node) { node.compact(index, Payload(std::string_view(state))); });
+            },
+            py::arg("index"), py::arg("state"), docs::kBftCompact)
+        .def("peer", &PythonBft::peer, py::arg("node"), docs::kBftPeer)
+        .def_property_readonly("node", look(&BftNode::id))
+        .def_property_readonly(
+            "genesis", [](PythonBft& n) { return n.enter([](BftNode& node) { return to_python(node.genesis()); }); })
+        .def_property_readonly("height", look(&BftNode::height))
+        .def_property_readonly("round",
+                               [](PythonBft& n) {
+                                   return n.enter([](BftNode& node) {
+                                       return node.round() == kNoRound ? std::nullopt : std::optional(node.round());
+                                   });
+                               })
+        .def_property_readonly(
+            "step_name", [](PythonBft& n) { return n.enter([](BftNode& node) { return to_string(node.step_now()); }); })
+        .def_property_readonly("proposer", call(&BftNode::proposer))
+        .def_property_readonly("validators",
+                               [](PythonBft& n) {
+                                   return n.enter([](BftNode& node) {
+                                       std::vector<PythonValidator> all;
+                                       for (const Validator& one : node.chain().validators->all())
+                                           all.emplace_back(one.id, one.power, to_python(one.key));
+                                       return all;
+                                   });
+                               })
+        .def_property_readonly("commit_index", look(&BftNode::commit_index))
+        .def_property_readonly("applied_index", look(&BftNode::applied_index))
+        .def_property_readonly("is_checkpoint_due", look(&BftNode::checkpoint_due))
+        .def_property_readonly("is_idle", look(&BftNode::is_idle))
+        .def_property_readonly(
+            "evidence", [](PythonBft& n) { return n.enter([](BftNode& node) { return copy_evidence(node); }); },
+            "What it has seen of equivocation: a list of `Evidence`.")
+        .def_property_readonly(
+            "verified", [](PythonBft& n) { return n.enter([](BftNode& node) { return node.counters().verified; }); })
+        .def_property_readonly(
+            "dropped", [](PythonBft& n) { return n.enter([](BftNode& node) { return node.counters().dropped; }); });
+}
+
+}  // namespace fastmas::bindings
