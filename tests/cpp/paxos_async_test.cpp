@@ -198,7 +198,7 @@ TEST(an_installed_snapshot_is_acknowledged_once_it_is_durable) {
     (void)slow.step(accept_of(1, 2, {1, 1}, 3, {"d", "e", "f"}));
     Message message = message_of(MessageType::snapshot, 1, 2, {1, 1});
     message.flag = true;
-    message.snapshot = {5, 0, {1, 2, 3}, Payload(std::string_view("state")), {1, 1}};
+    message.snapshot = {5, 0, members_of(3), Payload(std::string_view("state")), {1, 1}};
     CHECK(slow.step(message).empty());
     (void)slow.step(accept_of(1, 2, {1, 1}, 6, {}, 6));
     CHECK_EQUAL(slow.node.commit_index(), 6U);

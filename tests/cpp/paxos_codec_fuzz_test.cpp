@@ -26,10 +26,26 @@ Ballot random_ballot(Prng& random) {
     return {1 + random.below(5), static_cast<NodeId>(1 + random.below(3))};
 }
 
+Membership random_membership(Prng& random) {
+    Membership membership;
+    membership.id = random.below(9);
+    membership.from = membership.id == 0 ? 1 : membership.id + 64;
+    for (NodeId id = 1; id < 6; ++id)
+        if (const std::uint64_t part = random.below(3); part != 0)
+            (part == 1 ? membership.voters : membership.learners).push_back(id);
+    membership.quorums = with_majorities({random.below(3), random.below(3)}, membership.voters.size());
+    return membership;
+}
+
 void fill(Entry& entry, Prng& random) {
     entry.time_ns = static_cast<std::int64_t>(random.next());
-    entry.kind = static_cast<EntryKind>(random.below(2));
+    entry.kind = static_cast<EntryKind>(random.below(3));
     if (entry.kind == EntryKind::noop) return;
+    if (entry.kind == EntryKind::membership) {
+        entry.command = random.below(4) == 0 ? random_payload(random)
+                                             : encode(Change{random.below(4), 64, random_membership(random)});
+        return;
+    }
     entry.session = {random.next(), random.next(), random.next(),
                      random.below(2) ? INT64_MAX : static_cast<std::int64_t>(random.next() >> 2)};
     entry.command = random_payload(random);
@@ -80,9 +96,11 @@ void random_message(Prng& random, Message& message) {
             message.flag = flag;
             message.snapshot = {random.below(9),
                                 static_cast<std::int64_t>(random.next()),
-                                {1, 2, 3},
+                                {},
                                 random_payload(random),
                                 random_ballot(random)};
+            for (std::uint64_t count = random.below(kMaxMemberships + 1), k = 0; k < count; ++k)
+                message.snapshot.memberships.push_back(random_membership(random));
             break;
     }
 }
@@ -132,7 +150,7 @@ TEST(a_node_survives_every_message_that_decodes) {
         config.id = 1;
         config.nodes = {1, 2, 3};
         config.seed = i;
-        config.max_open_slots = 64;
+        config.max_open_slots = config.window = 64;
         config.check_quorum = random.below(2) == 1;
         config.ask_first = random.below(2) == 1;
         PaxosNode node(config);
@@ -207,7 +225,7 @@ TEST(messages_that_no_correct_node_sends_are_dropped_and_counted) {
         node.step(changed);
         return node.counters().dropped - before;
     };
-    CHECK_EQUAL(dropped([](Message& m) { m.from = 4; }), 1U);
+    CHECK_EQUAL(dropped([](Message& m) { m.from = kNoNode; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.from = 1; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.to = 2; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.ballot = {}; }), 1U);
@@ -221,9 +239,16 @@ TEST(messages_that_no_correct_node_sends_are_dropped_and_counted) {
     CHECK_EQUAL(dropped([](Message& m) { m.type = MessageType::promise; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.type = MessageType::accepted, m.ballot.node = 1, m.index = 1; }), 1U);
     CHECK_EQUAL(dropped([](Message& m) { m.type = MessageType::snapshot; }), 1U);
-    CHECK_EQUAL(dropped([](Message& m) {
+    const auto three = [] {
+        PaxosConfig of;
+        of.id = 1;
+        of.nodes = {1, 2, 3};
+        of.quorums = {2, 2};
+        return of;
+    };
+    CHECK_EQUAL(dropped([&](Message& m) {
                     m.type = MessageType::snapshot;
-                    m.snapshot = {5, 0, {1, 2, 3}, {}, {}};
+                    m.snapshot = {5, 0, {initial_membership(three())}, {}, {}};
                 }),
                 1U);
     // a promise without what its sender knows to be chosen

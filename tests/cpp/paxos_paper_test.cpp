@@ -173,7 +173,7 @@ TEST(a_follower_commits_only_what_it_accepted_in_the_leaders_ballot) {
 TEST(a_candidate_that_lacks_what_was_compacted_gets_the_snapshot_and_no_promise) {
     PersistentState stored;
     stored.hard_state.promised = {3, 3};
-    stored.snapshot = {7, 70, {1, 2, 3}, fastmas::base::Payload(std::string_view("state")), {2, 3}};
+    stored.snapshot = {7, 70, members_of(3), fastmas::base::Payload(std::string_view("state")), {2, 3}};
     Driven node(plain_config(2, 3), stored);
     const auto reply = node.step(message_of(MessageType::prepare, 1, 2, {4, 1}, 5));
     CHECK_EQUAL(reply.size(), 1U);
@@ -194,7 +194,7 @@ TEST(a_snapshot_forgets_nothing_that_was_accepted_after_it) {
     (void)node.step(accept_of(1, 2, {1, 1}, 0, {"a", "b", "c"}));
     Message message = message_of(MessageType::snapshot, 1, 2, {1, 1});
     message.flag = true;
-    message.snapshot = {2, 0, {1, 2, 3}, fastmas::base::Payload(std::string_view("state")), {1, 1}};
+    message.snapshot = {2, 0, members_of(3), fastmas::base::Payload(std::string_view("state")), {1, 1}};
     const auto reply = node.step(message);
     CHECK(reply[0].type == MessageType::accepted && reply[0].commit == 2);
     CHECK_EQUAL(node.log(), "c/1.1");
@@ -215,7 +215,7 @@ TEST(whoever_installs_a_snapshot_promises_the_ballots_it_was_chosen_in) {
     Driven late(plain_config(4, 5));
     (void)late.step(accept_of(1, 4, {1, 1}, 0, {}));
     Message message = message_of(MessageType::snapshot, 3, 4, {2, 2});
-    message.snapshot = {5, 0, {1, 2, 3, 4, 5}, fastmas::base::Payload(std::string_view("state")), {2, 2}};
+    message.snapshot = {5, 0, members_of(5), fastmas::base::Payload(std::string_view("state")), {2, 2}};
     (void)late.step(message);
     CHECK_EQUAL(late->commit_index(), 5U);
     CHECK(late.disk.hard_state().promised == (Ballot{2, 2}));

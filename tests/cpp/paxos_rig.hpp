@@ -28,6 +28,14 @@ inline PaxosConfig config_of(NodeId id, std::size_t nodes) {
     return config;
 }
 
+// What a snapshot of a cluster says that has the members it began with.
+inline std::vector<Membership> members_of(std::size_t nodes) {
+    Membership membership;
+    for (NodeId one = 1; one <= nodes; ++one) membership.voters.push_back(one);
+    membership.quorums = checked({}, nodes);
+    return {membership};
+}
+
 // As the paper has it: whoever wants to begins a ballot, and acceptors answer whoever asks.
 inline PaxosConfig plain_config(NodeId id, std::size_t nodes) {
     PaxosConfig config = config_of(id, nodes);

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "check.hpp"
+#include "consensus/paxos/ballot.hpp"
 #include "consensus/quorum.hpp"
 #include "consensus/raft/membership.hpp"
 
@@ -19,6 +20,21 @@ TEST(any_two_quorums_share_a_node) {
                 // and no smaller set would do: its complement is as large
                 if (!is_quorum(a) && static_cast<std::size_t>(std::popcount(a)) + 1 == quorum_size(nodes))
                     CHECK(static_cast<std::size_t>(std::popcount(a)) * 2 <= nodes);
+            }
+}
+
+// Flexible quorums of every size, of every configuration: what is allowed is what intersects, no less and no more.
+TEST(every_prepare_quorum_meets_every_accept_quorum) {
+    for (unsigned nodes = 1; nodes <= 7; ++nodes)
+        for (std::size_t prepare = 1; prepare <= nodes; ++prepare)
+            for (std::size_t accept = 1; accept <= nodes; ++accept) {
+                bool intersect = true;
+                for (unsigned a = 0; a < (1U << nodes); ++a)
+                    for (unsigned b = 0; b < (1U << nodes); ++b)
+                        if (static_cast<std::size_t>(std::popcount(a)) == prepare &&
+                            static_cast<std::size_t>(std::popcount(b)) == accept)
+                            intersect = intersect && (a & b) != 0;
+                CHECK_EQUAL(paxos::problem_of(paxos::Quorums{prepare, accept}, nodes).empty(), intersect);
             }
 }
 

@@ -31,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     config.election_ticks = 3;
     config.heartbeat_ticks = 1;
     config.max_message_entries = 4;
-    config.max_open_slots = 16;
+    config.max_open_slots = config.window = 16;
     auto node = std::make_unique<PaxosNode>(config);
     SimDisk disk(config.nodes);
     fastmas::fuzz::Parts parts(fastmas::fuzz::as_bytes(data, size));

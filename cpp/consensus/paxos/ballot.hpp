@@ -42,23 +42,35 @@ inline std::string to_string(const Ballot& ballot) {
 struct Quorums {
     std::size_t prepare = 0;  // 0 = a majority
     std::size_t accept = 0;   // 0 = a majority
+
+    friend bool operator==(const Quorums&, const Quorums&) = default;
 };
 
-// Majorities put in; throws base::ConfigError unless the two intersect.
-inline Quorums checked(Quorums quorums, std::size_t nodes) {
-    if (nodes == 0 || nodes > kMaxNodes)
-        throw base::ConfigError("a cluster has 1 to " + std::to_string(kMaxNodes) + " nodes, got " +
-                                std::to_string(nodes) + "; 3 or 5 is usual");
+inline Quorums with_majorities(Quorums quorums, std::size_t nodes) noexcept {
     if (quorums.prepare == 0) quorums.prepare = quorum_size(nodes);
     if (quorums.accept == 0) quorums.accept = quorum_size(nodes);
+    return quorums;
+}
+
+// What is wrong with them; nothing when every prepare quorum shares a node with every accept quorum.
+inline std::string problem_of(const Quorums& quorums, std::size_t nodes) {
+    if (nodes == 0 || nodes > kMaxNodes)
+        return "a cluster has 1 to " + std::to_string(kMaxNodes) + " nodes, got " + std::to_string(nodes) +
+               "; 3 or 5 is usual";
     const std::string given = std::to_string(quorums.prepare) + " and " + std::to_string(quorums.accept) + " of " +
                               std::to_string(nodes) + " nodes";
     if (quorums.prepare > nodes || quorums.accept > nodes)
-        throw base::ConfigError("a quorum is 1 to all of the nodes, got " + given + "; leave it out for a majority");
+        return "a quorum is 1 to all of the nodes, got " + given + "; leave it out for a majority";
     if (quorums.prepare + quorums.accept <= nodes)
-        throw base::ConfigError("every prepare quorum must share a node with every accept quorum, got " + given +
-                                "; try " + std::to_string(nodes + 1 - quorums.accept) + " and " +
-                                std::to_string(quorums.accept));
+        return "every prepare quorum must share a node with every accept quorum, got " + given + "; try " +
+               std::to_string(nodes + 1 - quorums.accept) + " and " + std::to_string(quorums.accept);
+    return "";
+}
+
+// Majorities put in; throws base::ConfigError unless the two intersect.
+inline Quorums checked(Quorums quorums, std::size_t nodes) {
+    quorums = with_majorities(quorums, nodes);
+    if (const std::string problem = problem_of(quorums, nodes); !problem.empty()) throw base::ConfigError(problem);
     return quorums;
 }
 

@@ -15,11 +15,14 @@ namespace {
 //   accept:         u64 index, u64 commit, u32 count, entries; their slots are implied by their places, their ballot is
 //                   the message's
 //   accepted:       u64 index, u64 last, u64 commit
-//   snapshot:       u64 index, i64 time_ns, its ballot, u32 nodes, u32 each, u32 size, bytes
-// entry: i64 time_ns, u32 kind, u32 size, and of a command the session (kind + 256: one that expires) and its bytes.
+//   snapshot:       u64 index, i64 time_ns, its ballot, u32 count, configurations, u32 size, bytes
+// configuration: u64 id, u64 from, u32 and u32 for its quorums, then voters and learners: u32 nodes, u32 each
+// entry: i64 time_ns, u32 kind, u32 size, and of a command the session (kind + 256: one that expires) and its bytes; of
+// a change of members its bytes.
 constexpr std::size_t kHeaderBytes = 28;
 constexpr std::size_t kBallotBytes = 12;
 constexpr std::size_t kEntryBytes = 16;
+constexpr std::size_t kMembershipBytes = 32;
 constexpr std::uint32_t kExpires = 256;
 
 bool has_round(const Message& message) noexcept {
@@ -32,7 +35,12 @@ bool has_flag(MessageType type) noexcept {
 }
 
 std::size_t size_of(const Entry& entry) noexcept {
-    return kEntryBytes + (entry.kind == EntryKind::command ? encoded_size(entry.session) + entry.command.size() : 0);
+    if (entry.kind == EntryKind::noop) return kEntryBytes;
+    return kEntryBytes + entry.command.size() + (entry.kind == EntryKind::command ? encoded_size(entry.session) : 0);
+}
+
+std::size_t size_of(const Membership& membership) noexcept {
+    return kMembershipBytes + 4 * (membership.voters.size() + membership.learners.size());
 }
 
 void put(Writer& writer, const Ballot& ballot) {
@@ -45,9 +53,19 @@ void put(Writer& writer, const Entry& entry) {
     const bool is_command = entry.kind == EntryKind::command;
     writer.put(static_cast<std::uint32_t>(entry.kind) | (is_command && expires(entry.session) ? kExpires : 0));
     writer.put(static_cast<std::uint32_t>(entry.command.size()));
-    if (!is_command) return;
-    put(writer, entry.session);
-    writer.put(entry.command.bytes());
+    if (is_command) put(writer, entry.session);
+    if (entry.kind != EntryKind::noop) writer.put(entry.command.bytes());
+}
+
+void put(Writer& writer, const Membership& membership) {
+    writer.put(membership.id);
+    writer.put(membership.from);
+    writer.put(static_cast<std::uint32_t>(membership.quorums.prepare));
+    writer.put(static_cast<std::uint32_t>(membership.quorums.accept));
+    for (const auto* list : {&membership.voters, &membership.learners}) {
+        writer.put(static_cast<std::uint32_t>(list->size()));
+        for (const NodeId id : *list) writer.put(id);
+    }
 }
 
 bool get(Reader& reader, Ballot& ballot) noexcept {
@@ -59,7 +77,7 @@ const char* get(Reader& reader, Entry& entry) {
     if (!reader.get(entry.time_ns) || !reader.get(kind) || !reader.get(size)) return "entry cut short";
     const bool expires = kind == (static_cast<std::uint32_t>(EntryKind::command) | kExpires);
     if (expires) kind -= kExpires;
-    if (kind > static_cast<std::uint32_t>(EntryKind::command)) return "unknown kind of entry";
+    if (kind > static_cast<std::uint32_t>(EntryKind::membership)) return "unknown kind of entry";
     entry.kind = static_cast<EntryKind>(kind);
     entry.session = {};
     if (entry.kind == EntryKind::noop) {
@@ -67,7 +85,7 @@ const char* get(Reader& reader, Entry& entry) {
         entry.command = Payload();
         return nullptr;
     }
-    if (!get(reader, entry.session, expires)) return "session cut short";
+    if (entry.kind == EntryKind::command && !get(reader, entry.session, expires)) return "session cut short";
     return reader.get(entry.command, size) ? nullptr : "command cut short";
 }
 
@@ -88,15 +106,31 @@ const char* get_entries(Reader& reader, Message& message) {
     return nullptr;
 }
 
+const char* get(Reader& reader, Membership& membership) {
+    std::uint32_t prepare = 0, accept = 0;
+    if (!reader.get(membership.id) || !reader.get(membership.from) || !reader.get(prepare) || !reader.get(accept))
+        return "configuration cut short";
+    membership.quorums = {prepare, accept};
+    for (auto* list : {&membership.voters, &membership.learners}) {
+        std::uint32_t nodes = 0;
+        if (!reader.get(nodes)) return "configuration cut short";
+        if (nodes > kMaxNodes) return "too many nodes";
+        list->resize(nodes);
+        for (NodeId& node : *list)
+            if (!reader.get(node)) return "nodes cut short";
+    }
+    return nullptr;
+}
+
 const char* get_snapshot(Reader& reader, Snapshot& snapshot) {
-    std::uint32_t nodes = 0, size = 0;
+    std::uint32_t count = 0, size = 0;
     if (!reader.get(snapshot.index) || !reader.get(snapshot.time_ns) || !get(reader, snapshot.ballot) ||
-        !reader.get(nodes))
+        !reader.get(count))
         return "snapshot cut short";
-    if (nodes > kMaxNodes) return "too many nodes";
-    snapshot.nodes.resize(nodes);
-    for (NodeId& node : snapshot.nodes)
-        if (!reader.get(node)) return "nodes cut short";
+    if (count > kMaxMemberships) return "too many configurations";
+    snapshot.memberships.resize(count);
+    for (Membership& membership : snapshot.memberships)
+        if (const char* problem = get(reader, membership)) return problem;
     if (!reader.get(size) || !reader.get(snapshot.state, size)) return "snapshot cut short";
     return nullptr;
 }
@@ -146,9 +180,11 @@ std::size_t encoded_size(const Message& message) noexcept {
         case MessageType::accepted:
             return kHeaderBytes + 24 + (has_round(message) ? 8 : 0);
         case MessageType::snapshot:
-            return kHeaderBytes + kBallotBytes + 24 + 4 * message.snapshot.nodes.size() + message.snapshot.state.size();
+            break;
     }
-    return 0;
+    std::size_t size = kHeaderBytes + kBallotBytes + 24 + message.snapshot.state.size();
+    for (const Membership& membership : message.snapshot.memberships) size += size_of(membership);
+    return size;
 }
 
 void encode(const Message& message, std::vector<std::byte>& out) {
@@ -199,8 +235,8 @@ void encode(const Message& message, std::vector<std::byte>& out) {
             writer.put(message.snapshot.index);
             writer.put(message.snapshot.time_ns);
             put(writer, message.snapshot.ballot);
-            writer.put(static_cast<std::uint32_t>(message.snapshot.nodes.size()));
-            for (const NodeId node : message.snapshot.nodes) writer.put(node);
+            writer.put(static_cast<std::uint32_t>(message.snapshot.memberships.size()));
+            for (const Membership& membership : message.snapshot.memberships) put(writer, membership);
             writer.put(static_cast<std::uint32_t>(message.snapshot.state.size()));
             writer.put(message.snapshot.state.bytes());
             break;

@@ -15,6 +15,13 @@ void at_least_one(const char* name, std::size_t value) {
 
 }  // namespace
 
+Membership initial_membership(const PaxosConfig& config) {
+    Membership membership;
+    membership.voters = config.nodes;
+    membership.quorums = config.quorums;
+    return membership;
+}
+
 void validate(PaxosConfig& config) {
     if (config.nodes.empty() || config.nodes.size() > kMaxNodes)
         throw base::ConfigError("a cluster has 1 to " + std::to_string(kMaxNodes) + " nodes, got " +
@@ -27,9 +34,14 @@ void validate(PaxosConfig& config) {
     if (twice != sorted.end())
         throw base::ConfigError("node ids must differ, got " + std::to_string(*twice) +
                                 " twice; number the nodes 1 to n");
-    if (!std::binary_search(sorted.begin(), sorted.end(), config.id))
+    if (config.id == kNoNode) throw base::ConfigError("node ids start at 1, got 0; number the nodes 1 to n");
+    const bool is_listed = std::binary_search(sorted.begin(), sorted.end(), config.id);
+    if (!is_listed && !config.joining)
         throw base::ConfigError("a node must be one of the cluster's, got id " + std::to_string(config.id) +
-                                "; add it to the nodes");
+                                "; add it to the nodes, or set joining when a change will bring it in");
+    if (is_listed && config.joining)
+        throw base::ConfigError("joining is for a node that is not one of the cluster's, got id " +
+                                std::to_string(config.id) + "; leave it out");
     config.quorums = checked(config.quorums, config.nodes.size());
     at_least_one("heartbeat_ticks", config.heartbeat_ticks);
     at_least_one("max_writes_in_flight", config.max_writes_in_flight);
@@ -38,6 +50,10 @@ void validate(PaxosConfig& config) {
     at_least_one("max_message_bytes", config.max_message_bytes);
     at_least_one("max_inflight_entries", config.max_inflight_entries);
     at_least_one("max_open_slots", config.max_open_slots);
+    // a change leaves its own slot to the old configuration, and at least one after it
+    if (config.window < 2 || config.window > config.max_open_slots)
+        throw base::ConfigError("window must be 2 to max_open_slots (" + std::to_string(config.max_open_slots) +
+                                "), got " + std::to_string(config.window) + "; try 4096");
     if (config.election_ticks <= config.heartbeat_ticks)
         throw base::ConfigError(
             "election_ticks must exceed heartbeat_ticks (" + std::to_string(config.heartbeat_ticks) + "), got " +

@@ -8,7 +8,7 @@ namespace fastmas::consensus::paxos {
 
 void PaxosNode::draw_timer() {
     // PMS §2.4: randomness or real time must elect a distinguished proposer; whoever failed waits longer
-    const std::uint64_t span = std::uint64_t{config_.election_ticks} << std::min(failures_, 2U);
+    const std::uint64_t span = std::uint64_t{config_.election_ticks} << std::min(failures_, kMaxDoublings);
     election_timeout_ = static_cast<std::uint32_t>(span + random_.below(span));
     election_elapsed_ = 0;
 }
@@ -24,13 +24,13 @@ void PaxosNode::try_to_lead() {
     if (heard_ + 1 >= kMaxBallotNumber) poison("the ballot counter is used up");
     ++failures_;
     leader_ = kNoNode;
-    if (!config_.ask_first || config_.quorums.prepare == 1) {
+    if (!config_.ask_first || has_prepare_quorum(1)) {
         begin_ballot();
         return;
     }
     role_ = Role::asking;
     draw_timer();
-    yes_ = std::uint64_t{1} << place(config_.id);
+    yes_ = 1;  // its own seat
     no_ = 0;
     ballot_ = {std::max(heard_, hard_.promised.number) + 1, config_.id};
     for (const Progress& peer : peers_) send(MessageType::ask, peer.id, ballot_).index = commit_;
@@ -43,28 +43,48 @@ bool PaxosNode::bound_to_another(NodeId asker) const noexcept {
     return role_ == Role::leader || contact_elapsed_ < config_.election_ticks;
 }
 
+bool PaxosNode::has_prepare_quorum(std::uint64_t who) const noexcept {
+    // of each configuration that may govern a slot after commit_: that of the next slot, and that of the slots which a
+    // change known already brings
+    return std::all_of(electorates_.begin(), electorates_.end(), [who](const Electorate& each) {
+        return static_cast<std::size_t>(std::popcount(who & each.voters)) >= each.quorums.prepare;
+    });
+}
+
+bool PaxosNode::is_out(const Message& message) const noexcept {
+    // It votes in no configuration that still counts, and does not know. Those of the new one do: nobody waits for it.
+    return message.index < commit_ &&
+           std::none_of(memberships_.begin() + static_cast<std::ptrdiff_t>(front_), memberships_.end(),
+                        [&](const Membership& each) { return each.is_voter(message.from); });
+}
+
 void PaxosNode::handle_ask(const Message& message) {
+    // it comes to itself: whoever leads tells it again that it is out
+    if (Progress* peer = find(message.from); peer != nullptr && peer->leaving) peer->silent = 0;
     if (snapshot_.index > message.index) {
         Progress peer{.id = message.from};
         send_snapshot(peer);
         return;
     }
     Message& answer = send(MessageType::answer, message.from, message.ballot);
-    answer.flag = bound_to_another(message.from);
+    answer.flag = bound_to_another(message.from) || is_out(message);
     answer.other = hard_.promised;
 }
 
 void PaxosNode::handle_answer(const Message& message) {
-    if (role_ != Role::asking || message.ballot != ballot_) return;
-    (message.flag ? no_ : yes_) |= std::uint64_t{1} << place(message.from);
+    const Progress* peer = find(message.from);
+    if (role_ != Role::asking || message.ballot != ballot_ || peer == nullptr) return;
+    (message.flag ? no_ : yes_) |= std::uint64_t{1} << peer->seat;
     no_ &= ~yes_;
-    if (static_cast<std::size_t>(std::popcount(yes_)) >= config_.quorums.prepare)
+    if (has_prepare_quorum(yes_))
         begin_ballot();
-    else if (static_cast<std::size_t>(std::popcount(no_)) + config_.quorums.prepare > config_.nodes.size())
+    else if (!has_prepare_quorum(~no_))
         follow(kNoNode);
 }
 
 void PaxosNode::begin_ballot() {
+    if (memberships_changed_) seat_members();
+    if (role_ == Role::leader) abandon_reads();
     role_ = Role::preparing;
     leader_ = kNoNode;
     draw_timer();
@@ -78,16 +98,20 @@ void PaxosNode::begin_ballot() {
     own_promise_write_ = 0;
     yes_ = 0;
     learned_commit_ = commit_;
+    learned_first_ = commit_ + 1;
     learned_.clear();
     for (Index index = commit_ + 1; index <= log_.last_index(); ++index)
         if (log_.holds(index)) learn(log_.at(index));
     for (Progress& peer : peers_) {
-        peer = {.id = peer.id, .covered = commit_, .next = commit_ + 1};
+        peer = {.id = peer.id, .seat = peer.seat, .covered = commit_, .next = commit_ + 1, .leaving = peer.leaving};
         send_prepare(peer);
     }
 }
 
 void PaxosNode::send_prepare(const Progress& peer) {
+    const bool votes = std::any_of(electorates_.begin(), electorates_.end(),
+                                   [&](const Electorate& each) { return (each.voters >> peer.seat & 1U) != 0; });
+    if (!votes) return;
     // PMS §3: one prepare for infinitely many instances: all after those it knows to be chosen
     send(MessageType::prepare, peer.id, ballot_).index = peer.covered;
 }
@@ -99,7 +123,7 @@ void PaxosNode::handle_prepare(const Message& message) {
         reply.flag = bound_to_another(message.from);
         return;
     }
-    if (message.ballot > hard_.promised && bound_to_another(message.from)) return;
+    if (message.ballot > hard_.promised && (bound_to_another(message.from) || is_out(message))) return;
     if (snapshot_.index > message.index) {
         // what was chosen there is no longer in the log: the proposer must have it before it may fill anything
         Progress peer{.id = message.from};
@@ -133,8 +157,8 @@ void PaxosNode::handle_prepare(const Message& message) {
 }
 
 void PaxosNode::learn(const Entry& entry) {
-    const Index place_of = entry.index - commit_ - 1;
-    while (learned_.size() <= place_of) learned_.push_back(hole(commit_ + 1 + learned_.size()));
+    const Index place_of = entry.index - learned_first_;
+    while (learned_.size() <= place_of) learned_.push_back(hole(learned_first_ + learned_.size()));
     // PMS §2.2, phase 2a, for each slot by itself: the value of the highest ballot among the promises
     Entry& held = learned_[static_cast<std::size_t>(place_of)];
     if (entry.ballot > held.ballot) held = entry;
@@ -143,7 +167,7 @@ void PaxosNode::learn(const Entry& entry) {
 void PaxosNode::handle_promise(const Message& message) {
     Progress* peer = find(message.from);
     if (role_ != Role::preparing || message.ballot != ballot_ || peer == nullptr) return;
-    const std::uint64_t bit = std::uint64_t{1} << place(message.from);
+    const std::uint64_t bit = std::uint64_t{1} << peer->seat;
     // a part that does not follow the last one: it came before, or one between was lost and will be asked for again
     if (message.index != peer->covered || (yes_ & bit) != 0) return;
     for (const Entry& entry : message.entries)
@@ -161,55 +185,58 @@ void PaxosNode::handle_promise(const Message& message) {
         return;
     }
     learned_commit_ = std::max(learned_commit_, message.commit);
-    count_promise(message.from);
+    count_promise(peer->seat);
 }
 
-void PaxosNode::count_promise(NodeId from) {
-    yes_ |= std::uint64_t{1} << place(from);
-    if (static_cast<std::size_t>(std::popcount(yes_)) >= config_.quorums.prepare) become_leader();
+void PaxosNode::count_promise(std::uint32_t seat) {
+    yes_ |= std::uint64_t{1} << seat;
+    if (has_prepare_quorum(yes_)) become_leader();
+}
+
+bool PaxosNode::take_what_is_chosen() {
+    const Index latest = memberships_.back().id;
+    for (Index index = commit_ + 1; index <= learned_commit_; ++index) {
+        const Index place_of = index - learned_first_;
+        if (place_of >= learned_.size() || !learned_[static_cast<std::size_t>(place_of)].ballot)
+            poison("slot " + std::to_string(index) + " is chosen, but nobody who promised holds it");
+        Entry entry = learned_[static_cast<std::size_t>(place_of)];
+        entry.ballot = ballot_;
+        put(std::move(entry));
+        ++counters_.adopted;
+    }
+    set_commit(learned_commit_);
+    return memberships_.back().id != latest;
 }
 
 void PaxosNode::become_leader() {
+    // what somebody who promised knows to be chosen is chosen
+    if (learned_commit_ > commit_ && take_what_is_chosen()) {
+        // and changes who is to be asked
+        begin_ballot();
+        return;
+    }
     role_ = Role::leader;
     leader_ = config_.id;
-    failures_ = 0;
+    if (failures_ != 0) --failures_;  // this attempt was none, though those before it count until a quorum answers
     heartbeat_elapsed_ = quorum_elapsed_ = 0;
     ++counters_.leaderships;
+    prepared_ = memberships_.back().id;
     stamp_ns_ = time_ns_;
-    votes_.assign(learned_.size(), 0);
+    votes_.clear();
     votes_dead_ = 0;
     votes_first_ = commit_ + 1;
-    found_last_ = commit_ + learned_.size();
-    for (Entry& entry : learned_) {
-        if (!entry.ballot) {
-            // PMS §3: "fills the gap by proposing ... a special no-op command"; nobody in a prepare quorum accepted
-            // anything there, so nothing is chosen
-            if (entry.index <= learned_commit_)
-                poison("slot " + std::to_string(entry.index) + " is chosen, but nobody who promised holds it");
-            entry.time_ns = stamp_ns_;
-            ++counters_.gaps;
-        } else {
-            ++counters_.adopted;
-        }
-        stamp_ns_ = std::max(stamp_ns_, entry.time_ns);
-        entry.ballot = ballot_;
-        put(std::move(entry));
-    }
-    if (learned_commit_ > commit_ + learned_.size())
-        poison("slot " + std::to_string(learned_commit_) + " is chosen, but nobody who promised holds it");
-    learned_.clear();
+    found_last_ = learned_first_ + learned_.size() - 1;
     for (Progress& peer : peers_) {
         // what it has not committed must be accepted, or learnt, in this ballot; of whoever did not promise that is
         // not known yet
-        const bool promised = (yes_ >> place(peer.id) & 1U) != 0;
-        peer.next = (promised ? peer.commit : commit_) + 1;
-        peer.active = peer.moved = promised;
+        const bool promised = (yes_ >> peer.seat & 1U) != 0;
+        peer.next = (promised ? std::min(peer.commit, commit_) : commit_) + 1;
+        peer.active = peer.moved = peer.heard = promised;
     }
-    // what somebody who promised knows to be chosen is chosen
-    if (learned_commit_ > commit_) set_commit(learned_commit_);
+    propose_found();
     for (Progress& peer : peers_) {
         send_where_needed(peer);
-        if (peer.commit_sent == 0) send_accept(peer, false);
+        if (peer.commit_sent == 0 && !needs_nothing(peer)) send_accept(peer, false);
     }
 }
 
@@ -224,13 +251,17 @@ void PaxosNode::handle_refuse(const Message& message) {
 }
 
 void PaxosNode::check_quorum() {
-    std::size_t active = 1;
+    std::uint64_t active = 1;
     for (Progress& peer : peers_) {
-        if (peer.active) ++active;
+        if (peer.active) active |= std::uint64_t{1} << peer.seat;
         peer.active = false;
     }
+    const Electorate& now = electorates_.front();
     // it can have nothing accepted any more, and others may lead
-    if (active < config_.quorums.accept) follow(kNoNode);
+    if (static_cast<std::size_t>(std::popcount(active & now.voters)) < now.quorums.accept)
+        follow(kNoNode);
+    else
+        failures_ = 0;
 }
 
 }  // namespace fastmas::consensus::paxos

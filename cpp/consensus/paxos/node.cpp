@@ -30,14 +30,12 @@ PaxosNode::PaxosNode(PaxosConfig config, PersistentState stored)
       snapshot_(std::move(stored.snapshot)),
       commit_(snapshot_.index),
       applied_(snapshot_.index),
+      taken_(snapshot_.index),
       time_ns_(snapshot_.time_ns) {
     if (snapshot_.index != 0 && !snapshot_.ballot)
         throw base::ConfigError("a snapshot says in which ballots it was chosen, got none of the one at slot " +
                                 std::to_string(snapshot_.index) + "; restore the store from a healthy copy");
-    if (snapshot_.index != 0 && snapshot_.nodes != config_.nodes)
-        throw base::ConfigError("a node restarts among the nodes it stored, got " +
-                                std::to_string(config_.nodes.size()) + " nodes and a snapshot of " +
-                                std::to_string(snapshot_.nodes.size()) + " that are not the same; give it those");
+    load_memberships();
     // Where the power went before duty 3: to accept in a ballot is to promise it, and so is to install what was chosen
     // in it; nobody was told yet. (Another node's copy of the store would not do: it forgets what this one promised.)
     Ballot known = snapshot_.ballot;
@@ -49,9 +47,9 @@ PaxosNode::PaxosNode(PaxosConfig config, PersistentState stored)
             throw base::ConfigError("every slot up to the stored commit index " + std::to_string(hard_.commit) +
                                     " must be stored, but slot " + std::to_string(index) +
                                     " is empty; restore the store from a healthy copy");
+    stored_commit_ = std::max(hard_.commit, commit_);
     if (hard_.commit > commit_) set_commit(hard_.commit);
-    for (const NodeId node : config_.nodes)
-        if (node != config_.id) peers_.push_back({.id = node});
+    seat_members();
     draw_timer();
 }
 
@@ -77,7 +75,9 @@ void PaxosNode::tick() {
             follow(kNoNode);
             return;
         }
-        if (++quorum_elapsed_ >= config_.election_ticks) {
+        // Where disks are slow, the first answers come after all that others told them to store before. A leader that
+        // gave up as soon as ever would be followed by one that has even more written: they would duel for ever.
+        if (++quorum_elapsed_ >= config_.election_ticks << std::min(failures_, kMaxDoublings)) {
             quorum_elapsed_ = 0;
             if (config_.check_quorum) check_quorum();
             if (role_ != Role::leader) return;
@@ -91,7 +91,7 @@ void PaxosNode::tick() {
     // contact_elapsed_ saturates: a node may tick on alone for years
     if (contact_elapsed_ < config_.election_ticks) ++contact_elapsed_;
     if (++election_elapsed_ >= election_timeout_) {
-        if (storage_hangs())
+        if (storage_hangs() || !may_lead())
             follow(kNoNode);
         else
             try_to_lead();
@@ -106,8 +106,12 @@ bool PaxosNode::entries_acceptable(const Message& message) const noexcept {
     Index before = message.index;
     for (const Entry& entry : message.entries) {
         if (!entry.ballot || entry.ballot > message.ballot) return false;
-        if (message.type == MessageType::accept && (entry.index != before + 1 || entry.ballot != message.ballot))
+        // nobody proposes beyond the window
+        if (message.type == MessageType::accept && (entry.index != before + 1 || entry.ballot != message.ballot ||
+                                                    entry.index > message.commit + config_.window))
             return false;
+        Change change;
+        if (entry.kind == EntryKind::membership && !decode(entry.command.bytes(), change)) return false;
         if (entry.index <= before) return false;
         before = entry.index;
     }
@@ -126,10 +130,8 @@ bool PaxosNode::tells_what_is_chosen(const Message& promise) const noexcept {
 }
 
 bool PaxosNode::acceptable(const Message& message) const noexcept {
-    const auto is_node = [this](NodeId id) {
-        return std::find(config_.nodes.begin(), config_.nodes.end(), id) != config_.nodes.end();
-    };
-    if (message.to != config_.id || message.from == config_.id || !is_node(message.from)) return false;
+    // from any node: one that is new to this one may lead already
+    if (message.to != config_.id || message.from == config_.id || message.from == kNoNode) return false;
     const std::uint64_t number =
         std::max({message.ballot.number, message.other.number, message.snapshot.ballot.number});
     if (!message.ballot || !is_credible(number, heard_)) return false;
@@ -150,7 +152,7 @@ bool PaxosNode::acceptable(const Message& message) const noexcept {
             return message.ballot.node == config_.id && message.last >= message.index;
         case MessageType::snapshot:
             return (!message.flag || message.ballot.node == message.from) && message.snapshot.index != 0 &&
-                   message.snapshot.ballot && message.snapshot.nodes == config_.nodes;
+                   message.snapshot.ballot && problem_of(message.snapshot, config_.window).empty();
     }
     return false;
 }
@@ -190,28 +192,35 @@ void PaxosNode::step(const Message& message) {
             handle_snapshot(message);
             break;
     }
+    follow_up();
 }
 
 Proposal PaxosNode::propose(Payload command, const Session& session, std::int64_t now_ns) {
     enter();
     if (role_ != Role::leader) return {ProposeStatus::not_leader, ballot_, 0};
     if (command.size() > config_.max_command_bytes) return {ProposeStatus::too_large, ballot_, 0};
-    const Index last = votes_first_ + (votes_.size() - votes_dead_) - 1;
-    if (last - commit_ >= config_.max_open_slots) return {ProposeStatus::full, ballot_, 0};
+    const Index next = last_proposed() + 1;
+    if (next > last_proposable())  // the window is used up, or a change of members comes into force
+        return {next > commit_ + config_.window ? ProposeStatus::full : ProposeStatus::busy, ballot_, 0};
     stamp_ns_ = std::max(stamp_ns_, now_ns);
-    put({ballot_, last + 1, stamp_ns_, session, EntryKind::command, std::move(command)});
-    votes_.push_back(0);
-    return {ProposeStatus::appended, ballot_, last + 1};
+    propose_next({ballot_, next, stamp_ns_, session, EntryKind::command, std::move(command)});
+    return {ProposeStatus::appended, ballot_, next};
 }
 
 void PaxosNode::compact(Index index, Payload state) {
     enter();
-    if (index > applied_ || index <= snapshot_.index)
+    if (index > taken_ || index <= snapshot_.index)
         throw base::ConfigError("compact takes an applied index above the last snapshot's, got " +
-                                std::to_string(index) + " with " + std::to_string(applied_) +
+                                std::to_string(index) + " with " + std::to_string(taken_) +
                                 " applied and the snapshot at " + std::to_string(snapshot_.index) +
                                 "; snapshot what was applied");
-    snapshot_ = {index, log_.at(index).time_ns, config_.nodes, std::move(state), hard_.promised};
+    snapshot_ = {index, log_.at(index).time_ns, memberships_at(index), std::move(state), hard_.promised};
+    // what was left before then matters no more
+    const Index oldest = snapshot_.memberships.front().id;
+    while (memberships_.front().id < oldest) {
+        memberships_.erase(memberships_.begin());
+        --front_;
+    }
     covered_by_snapshot(index);
 }
 
@@ -229,10 +238,6 @@ void PaxosNode::put(Entry entry) {
     log_.put(std::move(entry));
     dirty_first_ = dirty_first_ == 0 ? index : std::min(dirty_first_, index);
     dirty_last_ = std::max(dirty_last_, index);
-}
-
-std::size_t PaxosNode::place(NodeId id) const noexcept {
-    return static_cast<std::size_t>(std::find(config_.nodes.begin(), config_.nodes.end(), id) - config_.nodes.begin());
 }
 
 Progress* PaxosNode::find(NodeId id) noexcept {

@@ -36,6 +36,7 @@ struct Proposal {
 // What a node that leads, or is about to, knows of another.
 struct Progress {
     NodeId id = kNoNode;
+    std::uint32_t seat = 0;    // its bit among votes
     Index covered = 0;         // preparing: it has told what it accepted up to here
     Index commit = 0;          // as it last said; falls when it restarts
     Index next = 1;            // the first slot not sent to it in this ballot
@@ -47,6 +48,8 @@ struct Progress {
     bool active = false;       // heard from since the last quorum check
     bool moved = false;        // told something new since the last heartbeat
     bool rewound = false;      // what it missed is being sent again since the last heartbeat
+    bool heard = false;        // ever, in this ballot
+    bool leaving = false;      // of the configuration before: it is told that it is out
 };
 
 // One participant: proposer, acceptor and learner in one. The caller owns time (tick), the network (step,
@@ -61,6 +64,7 @@ class PaxosNode {
         std::uint64_t leaderships = 0;
         std::uint64_t adopted = 0;  // open slots it took over from earlier ballots
         std::uint64_t gaps = 0;     // slots it filled with a no-op
+        std::uint64_t fillers = 0;  // no-ops that brought a change of members into force
         std::uint64_t rewinds = 0;  // times it sent again what another node missed
         std::uint64_t dropped = 0;  // messages that no correct node sends
     };
@@ -73,6 +77,12 @@ class PaxosNode {
     void step(const Message& message);
     // `now_ns` stamps the entry, unless an earlier stamp is ahead of it already.
     Proposal propose(Payload command, const Session& session, std::int64_t now_ns);
+
+    // From the configuration in force to the target's voters, learners and quorums. The change is an entry of the log,
+    // and takes effect when the window behind it is chosen; whoever leads brings that about. One at a time: until a
+    // quorum of the new configuration durably knows that it is in force, and until this leader knows what was chosen
+    // before it, this and whoever asks gets `busy`. Throws base::ConfigError for a target that cannot be.
+    Proposal change_membership(Membership target, std::int64_t now_ns);
 
     // Registers a linearizable read, which comes out of Ready::reads under this context, confirmed or not. A context
     // may be used again.
@@ -93,8 +103,15 @@ class PaxosNode {
     const Ballot& ballot() const noexcept { return ballot_; }  // it leads, or prepares; else the last one it did
     NodeId leader() const noexcept { return leader_; }         // kNoNode when unknown
     Index commit_index() const noexcept { return commit_; }
-    Index applied_index() const noexcept { return applied_; }  // handed out in Ready::committed and advanced past
+    Index applied_index() const noexcept { return taken_; }  // handed out in a Ready and advanced past
     const Log& log() const noexcept { return log_; }
+    // The configuration that governs the slot after commit_index().
+    const Membership& membership() const noexcept { return memberships_[front_]; }
+    // All that are known: of the snapshot and after. The one after membership() is to come.
+    const std::vector<Membership>& memberships() const noexcept { return memberships_; }
+    // What a snapshot of the slots up to `index`, from the last snapshot's to commit_index(), must carry.
+    std::vector<Membership> memberships_at(Index index) const;
+    bool change_is_open() const noexcept;  // of a leader: change_membership() would say `busy`
     const Snapshot& snapshot() const noexcept { return snapshot_; }  // what the log no longer holds
     const std::vector<Progress>& progress() const noexcept { return peers_; }
     std::size_t writes_in_flight() const noexcept { return writes_.in_flight(); }
@@ -121,8 +138,11 @@ class PaxosNode {
     void handle_promise(const Message& message);
     void handle_refuse(const Message& message);
     void learn(const Entry& entry);
-    void count_promise(NodeId from);
+    void count_promise(std::uint32_t seat);
+    bool take_what_is_chosen();
     bool bound_to_another(NodeId asker) const noexcept;
+    bool is_out(const Message& message) const noexcept;
+    bool has_prepare_quorum(std::uint64_t who) const noexcept;
     void draw_timer();
     void check_quorum();
 
@@ -137,10 +157,33 @@ class PaxosNode {
     void broadcast();
     void heartbeat();
     Index first_missing(const Progress& peer) const noexcept;
-    void count_votes(std::size_t voter, Index first, Index last, bool& is_new);
+    void count_votes(std::uint32_t seat, Index first, Index last, bool& is_new);
     void advance_commit();
     void set_commit(Index index);
     void put(Entry entry);
+
+    // reconfigure.cpp
+    struct Electorate {
+        Index from = 1;
+        std::uint64_t voters = 0;  // one bit a seat
+        Quorums quorums;
+    };
+    void load_memberships();
+    void take_in(const Entry& entry);
+    void seat_members();
+    void follow_up();
+    void fill_window();
+    void propose_found();
+    bool has_pending() const noexcept { return front_ + 1 < memberships_.size(); }
+    bool may_lead() const noexcept;
+    bool is_asked(const Membership& membership) const noexcept;
+    bool is_known_to_quorum(const Membership& membership, Index index) const noexcept;
+    bool must_be_told(const Membership& pending) const noexcept;
+    const Electorate& governs(Index index) const noexcept;
+    Index last_proposed() const noexcept { return votes_first_ + (votes_.size() - votes_dead_) - 1; }
+    Index last_proposable() const noexcept;
+    void propose_next(Entry entry);
+    bool needs_nothing(const Progress& peer) const noexcept;
 
     // read.cpp
     bool knows_what_is_chosen() const noexcept;
@@ -163,7 +206,6 @@ class PaxosNode {
     bool entries_acceptable(const Message& message) const noexcept;
     bool tells_what_is_chosen(const Message& promise) const noexcept;
     void set_promised(const Ballot& ballot);
-    std::size_t place(NodeId id) const noexcept;  // in config_.nodes
     Progress* find(NodeId id) noexcept;
     // A message to fill in; `entries` of a recycled one is empty but keeps its capacity.
     Message& send(MessageType type, NodeId to, const Ballot& ballot);
@@ -178,14 +220,24 @@ class PaxosNode {
     Log log_;
     Snapshot snapshot_;  // the latest; what it covers is not in the log
     Index commit_ = 0;
-    Index applied_ = 0;
+    Index applied_ = 0;          // or in a snapshot that waits for room among the writes:
+    Index taken_ = 0;            // what the caller has of it
+    Index stored_commit_ = 0;    // as the disk has it
     std::int64_t time_ns_ = 0;   // the log's time at commit_
     std::int64_t stamp_ns_ = 0;  // leader: the highest stamp it gave or adopted
 
+    std::vector<Membership> memberships_;  // by id; chosen and not void
+    std::size_t front_ = 0;                // the one that governs commit_ + 1
+    bool memberships_changed_ = false;     // since seat_members()
+    std::vector<Electorate> electorates_;  // of front_ and what follows it
+    std::vector<NodeId> seats_;            // who has which bit; its own is the first; kNoNode = free
+    Index prepared_ = 0;                   // leader: the latest configuration that phase 1 asked
+
     std::vector<Progress> peers_;       // the other nodes
-    std::uint64_t yes_ = 0;             // asking, preparing: one bit a node in config order
+    std::uint64_t yes_ = 0;             // asking, preparing: one bit a seat
     std::uint64_t no_ = 0;              // asking
-    std::vector<Entry> learned_;        // preparing: the highest accepted in each slot after commit_
+    Index learned_first_ = 1;           // the slot of the first of
+    std::vector<Entry> learned_;        // preparing: the highest accepted in each slot; leader: while some must wait
     Index learned_commit_ = 0;          // preparing: the highest commit index among those that promised
     std::vector<std::uint64_t> votes_;  // leader: who has accepted, one word a slot from votes_first_ on
     std::size_t votes_dead_ = 0;        // words at the front that are done with

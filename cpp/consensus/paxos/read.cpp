@@ -8,8 +8,9 @@ namespace fastmas::consensus::paxos {
 
 bool PaxosNode::knows_what_is_chosen() const noexcept {
     // What was chosen in lower ballots is among what phase 1 found: before all of that is chosen here, too, there may
-    // be slots that others know of already.
-    return role_ == Role::leader && commit_ >= found_last_;
+    // be slots that others know of already. And while a configuration is in force that phase 1 has not asked, another
+    // leader may be at work in it.
+    return role_ == Role::leader && commit_ >= found_last_ && is_asked(membership());
 }
 
 ReadStatus PaxosNode::read(std::uint64_t context) {
@@ -34,19 +35,23 @@ void PaxosNode::ask_for_reads() {
             read.index = commit_;
         }
     for (Progress& peer : peers_)
-        if (peer.snapshot_index == 0) send_accept(peer, false);
+        if (peer.snapshot_index == 0 && !needs_nothing(peer)) send_accept(peer, false);
     confirm_reads();
 }
 
 void PaxosNode::confirm_reads() {
-    if (reads_.empty() || reads_.front().round == 0) return;
+    if (reads_.empty() || reads_.front().round == 0 || !is_asked(membership())) return;
     // Every prepare quorum shares an acceptor with an accept quorum. If one of the latter still took part in this
     // ballot after the round began, no higher ballot had finished phase 1 by then: nothing was chosen that is not known
     // here.
-    acknowledged_.assign(1, round_);
-    for (const Progress& peer : peers_) acknowledged_.push_back(peer.round);
+    const Electorate& now = governs(commit_ + 1);
+    acknowledged_.clear();
+    if ((now.voters & 1U) != 0) acknowledged_.push_back(round_);
+    for (const Progress& peer : peers_)
+        if ((now.voters >> peer.seat & 1U) != 0) acknowledged_.push_back(peer.round);
     std::sort(acknowledged_.begin(), acknowledged_.end(), std::greater<>());
-    const std::uint64_t round = acknowledged_[config_.quorums.accept - 1];
+    if (acknowledged_.size() < now.quorums.accept) return;
+    const std::uint64_t round = acknowledged_[now.quorums.accept - 1];
     std::size_t done = 0;
     for (; done < reads_.size() && reads_[done].round != 0 && reads_[done].round <= round; ++done)
         read_states_.push_back({reads_[done].context, reads_[done].index, true});

@@ -11,6 +11,7 @@ void PaxosNode::broadcast() {
 }
 
 void PaxosNode::send_where_needed(Progress& peer) {
+    if (needs_nothing(peer)) return;
     // to whoever is silent for an election time-out only heartbeats go; its first answer tells what it lacks
     if (peer.snapshot_index != 0 || peer.silent * config_.heartbeat_ticks > config_.election_ticks) return;
     if (peer.next <= snapshot_.index) {
@@ -19,7 +20,7 @@ void PaxosNode::send_where_needed(Progress& peer) {
         send_snapshot(peer);
         return;
     }
-    while (peer.next <= log_.last_index() && peer.next <= peer.commit + config_.max_inflight_entries)
+    while (peer.next <= last_proposed() && peer.next <= peer.commit + config_.max_inflight_entries)
         send_accept(peer, true);
     if (peer.commit_sent < commit_) send_accept(peer, false);
 }
@@ -32,7 +33,7 @@ void PaxosNode::send_accept(Progress& peer, bool with_entries) {
     peer.commit_sent = commit_;
     if (!with_entries) return;
     std::size_t bytes = 0;
-    for (const Entry& entry : log_.slice(peer.next, log_.last_index())) {
+    for (const Entry& entry : log_.slice(peer.next, last_proposed())) {
         bytes += entry.command.size();
         if (message.entries.size() == config_.max_message_entries ||
             (!message.entries.empty() && bytes > config_.max_message_bytes))
@@ -53,15 +54,15 @@ void PaxosNode::send_snapshot(const Progress& to) {
 Index PaxosNode::first_missing(const Progress& peer) const noexcept {
     Index index = peer.commit + 1;
     if (index < votes_first_) return index;
-    const std::size_t bit = place(peer.id);
     for (; index - votes_first_ < votes_.size() - votes_dead_; ++index)
-        if ((votes_[votes_dead_ + static_cast<std::size_t>(index - votes_first_)] >> bit & 1U) == 0) break;
+        if ((votes_[votes_dead_ + static_cast<std::size_t>(index - votes_first_)] >> peer.seat & 1U) == 0) break;
     return index;
 }
 
 void PaxosNode::heartbeat() {
     for (Progress& peer : peers_) {
         ++peer.silent;
+        if (needs_nothing(peer)) continue;
         if (peer.snapshot_index != 0) {
             // unanswered for an election time-out: it was lost, or the node restarted
             if (++peer.snapshot_ticks * config_.heartbeat_ticks >= config_.election_ticks) {
@@ -126,8 +127,8 @@ void PaxosNode::handle_accept(const Message& message) {
     reply.flag = commit_ < message.commit || (message.index > commit_ && !is_leaders(message.index));
 }
 
-void PaxosNode::count_votes(std::size_t voter, Index first, Index last, bool& is_new) {
-    const std::uint64_t bit = std::uint64_t{1} << voter;
+void PaxosNode::count_votes(std::uint32_t seat, Index first, Index last, bool& is_new) {
+    const std::uint64_t bit = std::uint64_t{1} << seat;
     const Index end = votes_first_ + (votes_.size() - votes_dead_);
     for (Index index = std::max(first, votes_first_); index <= last && index < end; ++index) {
         std::uint64_t& votes = votes_[votes_dead_ + static_cast<std::size_t>(index - votes_first_)];
@@ -139,19 +140,19 @@ void PaxosNode::count_votes(std::size_t voter, Index first, Index last, bool& is
 void PaxosNode::handle_accepted(const Message& message) {
     Progress* peer = find(message.from);
     if (role_ != Role::leader || message.ballot != ballot_ || peer == nullptr) return;
-    if (message.last > log_.last_index() || message.round > round_) {
+    if (message.last > last_proposed() || message.round > round_) {
         ++counters_.dropped;
         return;
     }
     bool is_new = message.commit > peer->commit;
-    count_votes(place(message.from), message.index + 1, message.last, is_new);
+    count_votes(peer->seat, message.index + 1, message.last, is_new);
     peer->commit = message.commit;
-    peer->active = true;
+    peer->active = peer->heard = true;
     peer->silent = 0;
     peer->moved = peer->moved || is_new;
     if (peer->commit >= peer->snapshot_index) peer->snapshot_index = 0;
     // what it knows to be chosen needs not be sent
-    peer->next = std::max(peer->next, std::min(peer->commit, log_.last_index()) + 1);
+    peer->next = std::max(peer->next, std::min(peer->commit, last_proposed()) + 1);
     if (message.flag && !peer->rewound) {
         peer->rewound = true;
         const Index missing = first_missing(*peer);
@@ -162,7 +163,7 @@ void PaxosNode::handle_accepted(const Message& message) {
     }
     // What it knows to be chosen is chosen, by the time of this ballot: so the value is the one proposed here. It needs
     // no more votes, which might be out of reach.
-    if (message.commit > commit_) set_commit(std::min(message.commit, log_.last_index()));
+    if (message.commit > commit_) set_commit(std::min(message.commit, last_proposed()));
     advance_commit();
     if (message.round > peer->round) {
         peer->round = message.round;
@@ -175,10 +176,13 @@ void PaxosNode::advance_commit() {
     // PMS §2.3: chosen when an accept quorum has accepted it in one ballot; learnt in the order of the slots
     Index index = commit_;
     const Index end = votes_first_ + (votes_.size() - votes_dead_);
-    while (index + 1 < end &&
-           static_cast<std::size_t>(std::popcount(
-               votes_[votes_dead_ + static_cast<std::size_t>(index + 1 - votes_first_)])) >= config_.quorums.accept)
+    while (index + 1 < end) {
+        // by a quorum of the configuration that governs the slot
+        const Electorate& now = governs(index + 1);
+        const std::uint64_t votes = votes_[votes_dead_ + static_cast<std::size_t>(index + 1 - votes_first_)];
+        if (static_cast<std::size_t>(std::popcount(votes & now.voters)) < now.quorums.accept) break;
         ++index;
+    }
     if (index == commit_) return;
     set_commit(index);
     broadcast();
@@ -192,6 +196,16 @@ void PaxosNode::set_commit(Index index) {
         // chosen stamps alone, so it is the same on every node.
         Entry& entry = log_.at(at);
         time_ns_ = entry.time_ns = std::max(entry.time_ns, time_ns_);
+        if (entry.kind == EntryKind::membership) take_in(entry);
+    }
+    while (has_pending() && memberships_[front_ + 1].from <= index + 1) {
+        ++front_;
+        memberships_changed_ = true;
+    }
+    if (memberships_changed_) {
+        // Others go by what this node says that it knows: it stores that before it answers.
+        hard_changed_ = true;
+        promise_write_ = writes_.next();
     }
     if (role_ == Role::leader && index >= votes_first_) {
         votes_dead_ += static_cast<std::size_t>(index + 1 - votes_first_);
@@ -205,8 +219,12 @@ void PaxosNode::set_commit(Index index) {
 }
 
 void PaxosNode::handle_snapshot(const Message& message) {
-    // a leader learns what is chosen from those that accept
-    if (role_ == Role::leader) return;
+    // A leader learns what is chosen from those that accept. But of two leaders that send one another snapshots one
+    // must give in, or neither hears what the other has.
+    if (role_ == Role::leader && !(message.flag && message.ballot > hard_.promised)) {
+        if (message.flag) send(MessageType::refuse, message.from, message.ballot).other = hard_.promised;
+        return;
+    }
     const Snapshot& snapshot = message.snapshot;
     if (message.flag && message.ballot >= hard_.promised) {
         if (role_ != Role::follower || leader_ != message.from) follow(message.from);
@@ -222,6 +240,9 @@ void PaxosNode::handle_snapshot(const Message& message) {
         snapshot_pending_ = true;
         commit_ = applied_ = snapshot.index;
         time_ns_ = snapshot.time_ns;
+        const Index latest = memberships_.back().id, in_force = membership().id;
+        load_memberships();
+        if (memberships_.back().id != latest || membership().id != in_force) promise_write_ = writes_.next();
         if (role_ != Role::follower) {
             // phase 1 began without it: again, soon
             follow(kNoNode);

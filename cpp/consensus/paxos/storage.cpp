@@ -89,31 +89,34 @@ void PaxosNode::advance() {
         const Index first = dirty_first_, last = dirty_last_;
         snapshot_pending_ = hard_changed_ = false;
         dirty_first_ = dirty_last_ = 0;
-        const Ballot led = role_ == Role::leader ? ballot_ : Ballot{};
+        const WriteQueue::Write write{0, first, last, role_ == Role::leader ? ballot_ : Ballot{}, hard_.commit};
         if (config_.async_storage) {
             if (writes_.in_flight() == 0) write_elapsed_ = 0;
             if (std::exchange(own_promise_, false)) own_promise_write_ = writes_.next();
-            writes_.hand_out(first, last, led);
+            writes_.hand_out(write);
         } else {
-            count_stored({0, first, last, led});
+            count_stored(write);
             if (std::exchange(own_promise_, false)) count_own_promise();
         }
     }
+    if (!snapshot_pending_) taken_ = applied_;
     ready_ = Ready();
+    follow_up();
 }
 
 void PaxosNode::count_stored(const WriteQueue::Write& write) {
+    stored_commit_ = std::max(stored_commit_, write.commit);
     // What its own acceptor answers counts as far as its own disk holds it. What it wrote before it led this ballot was
     // another's.
     if (role_ != Role::leader || write.first == 0 || write.led != ballot_) return;
     bool is_new = false;
-    count_votes(place(config_.id), write.first, write.last, is_new);
+    count_votes(0, write.first, write.last, is_new);
     advance_commit();
 }
 
 void PaxosNode::count_own_promise() {
     own_promise_write_ = 0;
-    if (role_ == Role::preparing) count_promise(config_.id);
+    if (role_ == Role::preparing) count_promise(0);
 }
 
 void PaxosNode::hold_back() {
@@ -157,6 +160,7 @@ void PaxosNode::stored(std::uint64_t write) {
     });
     writes_.stored(write, [this](const WriteQueue::Write& each) { count_stored(each); });
     if (own_promise_write_ != 0 && own_promise_write_ <= write) count_own_promise();
+    follow_up();
 }
 
 bool PaxosNode::storage_hangs() const noexcept {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "consensus/paxos/ballot.hpp"
+#include "consensus/paxos/membership.hpp"
 #include "consensus/types.hpp"
 
 namespace fastmas::consensus::paxos {
@@ -45,13 +46,18 @@ struct HardState {
 // The state machine as of `index`; stands for all slots up to it, which are chosen.
 struct Snapshot {
     Index index = 0;
-    std::int64_t time_ns = 0;   // the log's time there: it keeps growing after it
-    std::vector<NodeId> nodes;  // membership as of index
+    std::int64_t time_ns = 0;  // the log's time there: it keeps growing after it
+    // The configurations that govern the slots after index as far as index says, and the one before: of at most three,
+    // one is in force, one may be to come, and one was left.
+    std::vector<Membership> memberships;
     Payload state;
     Ballot ballot;  // what it stands for was chosen in ballots up to this one: whoever installs it promises that much
 
     friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
+
+// What is wrong with the configurations that a snapshot carries, in a cluster with this window.
+std::string problem_of(const Snapshot& snapshot, std::uint64_t window);
 
 // What a restarted node is given back: all it ever persisted. The entries are in the order of their slots, with holes
 // left out or not.

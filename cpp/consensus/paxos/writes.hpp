@@ -19,7 +19,8 @@ class WriteQueue {
         std::uint64_t number = 0;
         Index first = 0;  // the slots that it holds; 0 = none
         Index last = 0;
-        Ballot led;  // the ballot that was led when it was handed out, if any
+        Ballot led;        // the ballot that was led when it was handed out, if any
+        Index commit = 0;  // that it stores
     };
 
     std::uint64_t next() const noexcept { return next_; }  // the number that the next write gets
@@ -33,7 +34,10 @@ class WriteQueue {
         return first;
     }
 
-    void hand_out(Index first, Index last, const Ballot& led) { writes_.push_back({next_++, first, last, led}); }
+    void hand_out(Write write) {
+        write.number = next_++;
+        writes_.push_back(write);
+    }
     // A snapshot stands for the slots up to index.
     void compacted(Index index) noexcept {
         for (Write& write : writes_)

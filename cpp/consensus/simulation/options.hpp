@@ -32,6 +32,7 @@ struct SimOptions {
     std::size_t max_append_entries = 1024;
     std::size_t max_snapshot_part_bytes = 1U << 20;  // protocols that send snapshots in parts
     std::size_t accept_quorum = 0;             // Paxos: how many must accept, the others' sizes follow; 0 = a majority
+    std::size_t window = 0;                    // Paxos: slots between a change of members and its effect; 0 = default
     std::int64_t start_ns = 0;                 // the clock once the first leader is elected and all is quiet
     std::int64_t timeout_ns = 10'000'000'000;  // how long a proposal may take
     std::uint64_t snapshot_every = 0;          // applied entries between two compactions; 0 = never

@@ -47,6 +47,7 @@ void each_option(Options& options, Visit visit) {
     visit("accept_quorum", options.accept_quorum);
     visit("snapshot_every", options.snapshot_every);
     visit("timeout_ns", options.timeout_ns);
+    visit("window", options.window);
     visit("spare", options.spare);
     visit("witnesses", options.witnesses);
     visit("disk_delay_ns", options.disk_delay_ns);
@@ -115,6 +116,7 @@ void check(const Plan& plan) {
              static_cast<std::uint64_t>(options.network.delay_high_ns));
     in_range("timeout_ns", static_cast<std::uint64_t>(options.timeout_ns), 1, kMs * 1'000'000);
     in_range("disk_delay_ns", static_cast<std::uint64_t>(options.disk_delay_ns), 0, kMs * 1000);
+    in_range("window", options.window, 0, std::size_t{1} << 20);
     in_range("spare", options.spare, 0, options.nodes - 1);
     for (const Action& action : plan.actions) {
         in_range("time of an action", static_cast<std::uint64_t>(action.at_ms), 0, kMs);

@@ -12,7 +12,7 @@ namespace fastmas::consensus::paxos {
 // Writes are whole. They are durable at once, or, handed over by stage(), later: a crash loses those that are not done.
 class SimDisk {
   public:
-    explicit SimDisk(std::vector<NodeId> nodes) { snapshot_.nodes = std::move(nodes); }
+    explicit SimDisk(const std::vector<NodeId>&) {}
 
     // Duties 1 to 3 of ready.hpp.
     void persist(const Ready& ready) {

@@ -45,19 +45,70 @@ void InvariantChecker::on_vote(const PaxosNode& node, const Entry& entry) {
     auto vote = std::find_if(at_slot.votes.begin(), at_slot.votes.end(),
                              [&](const Vote& one) { return one.ballot == entry.ballot; });
     if (vote == at_slot.votes.end()) {
-        at_slot.votes.push_back({entry.ballot, value, 0});
+        at_slot.votes.push_back({entry.ballot, value, 0, {}});
         vote = at_slot.votes.end() - 1;
     }
     if (vote->value != value)
         fail(node, "a ballot has one value for a slot", at(entry.index) + " in " + paxos::to_string(entry.ballot));
     vote->who |= std::uint64_t{1} << node.id();
-    if (static_cast<std::size_t>(std::popcount(vote->who)) < node.config().quorums.accept) return;
+    if (entry.kind == EntryKind::membership) vote->change = entry.command;
+    const std::size_t window = node.config().window;
+    if (entry.index > chosen_ + window)
+        fail(node, "nobody proposes in a slot before the slot a window before it is chosen (PMS 3)", at(entry.index));
+    std::uint64_t voters = 0;
+    const Membership& now = governs(node, entry.index);
+    for (const NodeId id : now.voters) voters |= std::uint64_t{1} << id;
+    if (static_cast<std::size_t>(std::popcount(vote->who & voters)) < now.quorums.accept) return;
     at_slot.chosen = vote->ballot;
     at_slot.value = vote->value;
+    at_slot.change = vote->change;
     // what was accepted in higher ballots before must be the same already
     for (const Vote& other : at_slot.votes)
         if (other.ballot > at_slot.chosen && other.value != value) fail(node, kAdoption, at(entry.index));
     at_slot.votes.clear();
+    follow_changes(node);
+}
+
+const Membership& InvariantChecker::governs(const PaxosNode& node, Index index) {
+    if (memberships_.empty()) memberships_.push_back(initial_membership(node.config()));
+    std::size_t last = memberships_.size() - 1;
+    while (memberships_[last].from > index) --last;
+    return memberships_[last];
+}
+
+void InvariantChecker::follow_changes(const PaxosNode& node) {
+    while (chosen_ < slots_.size() && slots_[chosen_].chosen) {
+        ++chosen_;
+        const Payload& made = slots_[chosen_ - 1].change;
+        Change change;
+        if (made.size() == 0 || !decode(made.bytes(), change)) continue;
+        const Membership& latest = memberships_.back();
+        if (change.replaces != latest.id || chosen_ < latest.from) {
+            ++changes_.void_entries;
+            continue;
+        }
+        Membership next = change.membership;
+        next.id = chosen_;
+        next.from = chosen_ + node.config().window;
+        ++changes_.in_force;
+        changes_.disjoint +=
+            std::none_of(next.voters.begin(), next.voters.end(), [&](NodeId id) { return latest.is_voter(id); });
+        for (const NodeId id : next.voters) changes_.promoted += !latest.is_voter(id);
+        memberships_.push_back(std::move(next));
+    }
+}
+
+void InvariantChecker::check_membership(const PaxosNode& node) {
+    constexpr const char* kGoverns =
+        "a node goes by the configuration that governs its next slot, and knows the one to come";
+    const Index commit = node.commit_index();
+    if (node.membership() != governs(node, commit + 1))
+        fail(node, kGoverns, "at " + at(commit) + " it goes by the one of " + at(node.membership().id));
+    Index latest = 0;
+    for (const Membership& each : memberships_)
+        if (each.id <= commit) latest = each.id;
+    if (node.memberships().back().id != latest)
+        fail(node, kGoverns, "at " + at(commit) + " it knows none after that of " + at(node.memberships().back().id));
 }
 
 void InvariantChecker::on_durable(const PaxosNode& node) {
@@ -87,6 +138,11 @@ void InvariantChecker::on_persist(const PaxosNode& node, const Ready& ready) {
         const Index last = ready.snapshot->index;
         if (last > slots_.size() || !slots_[last - 1].chosen)
             fail(node, "snapshots stand for chosen slots only", at(last));
+        // carried from node to node, they make members of what only they say
+        for (const Membership& each : ready.snapshot->memberships)
+            if (std::find(memberships_.begin(), memberships_.end(), each) == memberships_.end())
+                fail(node, "a snapshot's configurations are those that were chosen", at(each.id));
+        if (ready.snapshot->memberships.back().from > last + 1) ++changes_.pending_in_snapshot;
     }
     for (const Entry& entry : ready.entries) {
         if (!entry.ballot) continue;
@@ -211,6 +267,8 @@ void InvariantChecker::after_step(const PaxosNode& node, const std::vector<const
         if (slots_[index - 1].chosen > node.promised())
             fail(node, "whoever knows what is chosen has promised the ballot it was chosen in", at(index));
     }
+    check_membership(node);
+    gaps_ += node.counters().gaps - std::exchange(seen.gaps, node.counters().gaps);
     const bool leads = node.role() == Role::leader;
     if (leads) {
         if (node.ballot().node != node.id() || node.ballot() != node.promised())

@@ -19,6 +19,14 @@ class InvariantChecker {
   public:
     explicit InvariantChecker(std::size_t nodes) : seen_(nodes + 1), history_(nodes) {}
 
+    struct Changes {
+        std::uint64_t in_force = 0;             // configurations that came into force
+        std::uint64_t disjoint = 0;             // without a voter of the one before
+        std::uint64_t void_entries = 0;         // chosen, and made from a configuration that was no longer the latest
+        std::uint64_t promoted = 0;             // learners that became voters
+        std::uint64_t pending_in_snapshot = 0;  // snapshots sent from between a change's slot and its coming into force
+    };
+
     // The node is about to do these duties; what its disk acknowledged to it is durable.
     void on_ready(const PaxosNode& node, const Ready& ready);
     // The node stored this Ready's snapshot, entries and hard state, or handed them to its disk.
@@ -44,12 +52,15 @@ class InvariantChecker {
     std::size_t ballots_led() const noexcept { return led_.size(); }
     // Slots that were chosen in one ballot, and later proposed again in higher ones: adoption had something to keep.
     std::uint64_t kept() const noexcept { return kept_; }
+    std::uint64_t gaps() const noexcept { return gaps_; }  // filled with a no-op, by nodes that are gone, too
+    const Changes& changes() const noexcept { return changes_; }
 
   private:
     struct Vote {
         Ballot ballot;
         std::uint64_t value = 0;
         std::uint64_t who = 0;  // one bit a node
+        Payload change;         // of a membership entry
     };
     struct Slot {
         std::vector<Vote> votes;  // by ballot; only the chosen one once there is one
@@ -58,6 +69,7 @@ class InvariantChecker {
         std::int64_t time_ns = 0;  // the log's, once somebody applied it
         bool is_applied = false;
         bool was_kept = false;
+        Payload change;
     };
     // Handed to a disk that has not acknowledged it.
     struct Staged {
@@ -74,22 +86,30 @@ class InvariantChecker {
         Ballot ballot;
         Index commit = 0;
         Index applied = 0;
+        std::uint64_t gaps = 0;
         std::int64_t time_ns = INT64_MIN;
     };
     [[noreturn]] static void fail(const PaxosNode& node, const char* invariant, const std::string& detail);
     Slot& slot(Index index);
     void on_durable(const PaxosNode& node);
     void on_vote(const PaxosNode& node, const Entry& entry);
+    void follow_changes(const PaxosNode& node);
+    const Membership& governs(const PaxosNode& node, Index index);
+    void check_membership(const PaxosNode& node);
     void check_proposal(const PaxosNode& node, const Entry& entry, const Ballot& ballot);
 
     std::vector<Seen> seen_;  // by node id
     std::vector<Slot> slots_;
     std::unordered_map<std::uint64_t, NodeId> led_;  // ballots that were led
     AppliedHistory history_;
+    std::vector<Membership> memberships_;  // as what is chosen says, whether anybody knows or not
+    Changes changes_;
+    Index chosen_ = 0;  // all slots up to here are chosen
     Index committed_ = 0;
     std::uint64_t reads_ = 0;
     std::uint64_t checks_ = 0;
     std::uint64_t kept_ = 0;
+    std::uint64_t gaps_ = 0;
 };
 
 }  // namespace fastmas::consensus::paxos

@@ -1,5 +1,7 @@
 #include "consensus/simulation/paxos/protocol.hpp"
 
+#include <algorithm>
+
 namespace fastmas::consensus::paxos {
 
 std::unique_ptr<PaxosNode> PaxosProtocol::boot(const SimOptions& options, NodeId id, const std::vector<NodeId>& nodes,
@@ -7,6 +9,8 @@ std::unique_ptr<PaxosNode> PaxosProtocol::boot(const SimOptions& options, NodeId
     PaxosConfig config;
     config.id = id;
     config.nodes = nodes;
+    config.joining = id > nodes.size();
+    if (options.window != 0) config.window = options.window;
     config.seed = seed;
     config.quorums.accept = options.accept_quorum;
     if (options.accept_quorum != 0) config.quorums.prepare = nodes.size() + 1 - options.accept_quorum;
@@ -20,6 +24,11 @@ std::unique_ptr<PaxosNode> PaxosProtocol::boot(const SimOptions& options, NodeId
 }
 
 bool PaxosProtocol::in_step(const Node& leads, const Node& other) noexcept {
+    const auto& known = leads.memberships();
+    if (std::none_of(known.begin(), known.end(), [&](const Membership& each) {
+            return each.id >= leads.membership().id && each.contains(other.id());
+        }))
+        return true;  // it hears of nothing
     const Index last = leads.log().last_index();
     return other.leader() == leads.id() && other.promised() == leads.ballot() && other.commit_index() == last &&
            other.applied_index() == last;
@@ -34,7 +43,7 @@ bool PaxosProtocol::replaces(const Disk& disk, const Ready& ready) noexcept {
 
 Snapshot PaxosProtocol::snapshot(const Node& node, Payload state) {
     const Entry& last = node.log().at(node.applied_index());
-    return {last.index, last.time_ns, node.config().nodes, std::move(state), node.promised()};
+    return {last.index, last.time_ns, node.memberships_at(last.index), std::move(state), node.promised()};
 }
 
 TraceEvent PaxosProtocol::trace(const Message& message, std::int64_t now_ns) noexcept {
@@ -46,37 +55,94 @@ void PaxosProtocol::draw_options(SimOptions& options, base::Prng& random) {
     options.pre_vote = !random.chance_ppm(300'000);
     options.check_quorum = !random.chance_ppm(200'000);
     options.max_append_entries = 1 + random.below(8);
-    if (random.chance_ppm(300'000)) options.accept_quorum = 1 + random.below(options.nodes);
+    if (options.nodes >= 3 && random.chance_ppm(350'000)) options.spare = random.below(options.nodes - 1);
+    options.window = random.chance_ppm(300'000) ? 2 + random.below(6) : 8 + random.below(250);
+    if (random.chance_ppm(300'000)) options.accept_quorum = 1 + random.below(options.nodes - options.spare);
     options.disk_delay_ns = random.chance_ppm(400'000) ? random.between(1, 60) * 500'000 : 0;
 }
 
-void PaxosProtocol::disturb(SimCluster<PaxosProtocol>& sim, base::Prng&) {
+void PaxosProtocol::disturb(SimCluster<PaxosProtocol>& sim, base::Prng& random) {
     // reads, at every node that thinks it leads; the context says what each must cover
     for (NodeId id = 1; id <= sim.size(); ++id)
         if (sim.is_up(id) && leads(*sim.node(id)))
             sim.act(id, [&](Node& node) { (void)node.read(sim.invariants().committed()); });
+    // every node that thinks it leads may be asked: two of them may change the same configuration
+    for (NodeId id = 1; id <= sim.size(); ++id)
+        if (sim.is_up(id) && leads(*sim.node(id)) && random.chance_ppm(400'000)) change(sim, id, random);
+}
+
+void PaxosProtocol::change(SimCluster<PaxosProtocol>& sim, NodeId leader, base::Prng& random) {
+    const Membership& now = sim.node(leader)->membership();
+    Membership target;
+    // now and then all that can change places do
+    const bool turns_over = random.chance_ppm(200'000);
+    for (NodeId id = 1; id <= sim.size(); ++id) {
+        const bool votes = now.is_voter(id), listens = now.contains(id) && !votes;
+        if (votes && (turns_over || random.chance_ppm(150'000))) {
+            if (random.chance_ppm(500'000)) target.learners.push_back(id);
+        } else if (votes || (listens && (turns_over || random.chance_ppm(750'000)))) {
+            target.voters.push_back(id);
+        } else if (listens || random.chance_ppm(700'000)) {
+            target.learners.push_back(id);
+        }
+    }
+    if (target.voters.empty()) return;
+    if (random.chance_ppm(300'000)) {
+        target.quorums.accept = 1 + random.below(target.voters.size());
+        target.quorums.prepare = target.voters.size() + 1 - target.quorums.accept;
+    }
+    sim.act(leader, [&](Node& node) { (void)node.change_membership(target, sim.now_ns()); });
+}
+
+void PaxosProtocol::mended(SimCluster<PaxosProtocol>& sim) {
+    Membership all;
+    for (NodeId id = 1; id <= sim.size(); ++id) all.voters.push_back(id);
+    all.quorums = with_majorities({}, sim.size());
+    for (int i = 0; i < 100; ++i) {
+        const NodeId leader = sim.leader();
+        if (leader != kNoNode && !sim.node(leader)->change_is_open()) {
+            const Membership& now = sim.node(leader)->membership();
+            if (now.decides_like(all)) return;
+            Membership target = all;
+            if (now.all() != all.voters) {
+                // who is new listens first
+                target = now;
+                for (const NodeId id : all.voters)
+                    if (!now.contains(id)) target.learners.push_back(id);
+            }
+            sim.act(leader, [&](Node& node) { (void)node.change_membership(target, sim.now_ns()); });
+        }
+        sim.run_for(200'000'000);
+    }
+    throw ScenarioFailure("a healthy cluster takes all its nodes in");
 }
 
 std::string PaxosProtocol::describe(const Node& node) {
     return std::string(to_string(node.role())) + " with promise " + to_string(node.promised()) + ", ballot " +
            to_string(node.ballot()) + ", leader " + std::to_string(node.leader()) + ", last " +
            std::to_string(node.log().last_index()) + ", commit " + std::to_string(node.commit_index()) + ", applied " +
-           std::to_string(node.applied_index());
+           std::to_string(node.applied_index()) + ", members as of slot " + std::to_string(node.membership().id);
 }
 
 void PaxosProtocol::cover(const SimCluster<PaxosProtocol>& sim, Coverage& coverage) {
-    std::uint64_t adopted = 0, gaps = 0, rewinds = 0;
+    std::uint64_t adopted = 0, rewinds = 0, fillers = 0;
     for (NodeId id = 1; id <= sim.size(); ++id)
         if (const Node* node = sim.node(id)) {
             adopted += node->counters().adopted;
-            gaps += node->counters().gaps;
             rewinds += node->counters().rewinds;
+            fillers += node->counters().fillers;
         }
     coverage.add("ballots led", sim.invariants().ballots_led());
     coverage.add("open slots adopted", adopted);
     coverage.add("chosen slots proposed again in higher ballots", sim.invariants().kept());
-    coverage.add("gaps filled with no-ops", gaps);
+    coverage.add("gaps filled with no-ops", sim.invariants().gaps());
     coverage.add("lost slots sent again", rewinds);
+    const InvariantChecker::Changes& changes = sim.invariants().changes();
+    coverage.add("changes of members", changes.in_force);
+    coverage.add("learners made voters", changes.promoted);
+    coverage.add("changes that left no voter a voter", changes.disjoint);
+    coverage.add("no-ops that brought a change into force", fillers);
+    coverage.add("snapshots sent with a change to come", changes.pending_in_snapshot);
     coverage.add("reads confirmed", sim.invariants().reads());
     coverage.add("writes acknowledged later", sim.counters().late_writes);
     coverage.add("crashes that lost writes", sim.counters().lost_writes);
