@@ -26,6 +26,7 @@ from fastmas.signatures import Ed25519Signer, Verify, verify_ed25519
 
 __all__ = [
     "CertifiedGate",
+    "CommittedRead",
     "Decision",
     "Ed25519Signer",
     "Validator",
@@ -238,3 +239,70 @@ class CertifiedGate:
         if not following or bft_validators(following) != next_set:
             return "its changes of validators do not lead to the set that it names"
         return decision, following
+
+
+class CommittedRead:
+    """A read-only answer that was not ordered: believed once somebody correct gave it, and of a decided height only.
+
+    A client asks all validators; each answers from its state machine as of its latest block, with that block and its
+    certificate. An answer holds once validators with more than a third of the voting power gave the same for the same
+    block: one of them at least is correct. It may be old: what was decided since is not in it. A client passes the
+    last height that it has seen as `at_least`, so that it never goes back; a read that must see all that was decided
+    before it is a command like others.
+
+    Parameters
+    ----------
+    genesis : bytes
+        `genesis_digest` of the chain.
+    validators : iterable of Validator
+        Who decides on that height.
+    at_least : int, default 1
+        Answers of earlier heights are refused.
+    verify : callable, default verify_ed25519
+        As for `verify_certificate`.
+
+    Attributes
+    ----------
+    refused : int
+        Answers that count for nothing.
+    height : int
+        Of the answer that holds; 0 before.
+    """
+
+    def __init__(
+        self, genesis: bytes, validators: Iterable[Validator], *, at_least: int = 1, verify: Verify = verify_ed25519
+    ) -> None:
+        self._genesis, self._validators, self._verify = genesis, tuple(validators), verify
+        bft_validators(self._validators)  # refused here, not at the first answer
+        self._powers = {one.id: one.power for one in self._validators}
+        self._at_least = at_least
+        self._answers: dict[int, tuple[int, bytes, bytes]] = {}  # by validator: one each, so it is bounded
+        self.refused = self.height = 0
+
+    def add(self, validator: int, block: bytes, certificate: bytes, reply: bytes) -> bytes | None:
+        """Take the answer of one validator, whom the link has authenticated; return the reply once it holds.
+
+        Parameters
+        ----------
+        validator : int
+            Who says so; of each, the first answer counts.
+        block, certificate : bytes
+            The latest block that it had applied; hostile bytes are refused like others.
+        reply : bytes
+            What its state machine said.
+        """
+        decision = verify_certificate(block, certificate, self._validators, self._genesis, self._verify)
+        if (
+            validator not in self._powers
+            or validator in self._answers
+            or isinstance(decision, str)
+            or decision.height < self._at_least
+        ):
+            self.refused += 1
+            return None
+        answer = self._answers[validator] = (decision.height, decision.digest, reply)
+        power = sum(self._powers[one] for one, given in self._answers.items() if given == answer)
+        if 3 * power <= sum(self._powers.values()):
+            return None
+        self.height = decision.height
+        return reply

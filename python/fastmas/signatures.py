@@ -26,6 +26,7 @@ _COMMAND = struct.Struct("<8s32sQQQqq32s")
 _NEVER = 2**63 - 1
 _SIGNATURE_BYTES = 64
 _MAX_KEYS = 4096
+_WORTH_SHARING = 4  # signatures: handing some to a thread and getting the verdicts takes as long as checking one
 
 
 def _ed25519() -> Any:
@@ -143,7 +144,7 @@ class Ed25519Verifier:
 
     def _look_at(self, items: list[Item]) -> list[bool]:
         share = -(-len(items) // self._threads)
-        if share == len(items):
+        if share == len(items) or len(items) < _WORTH_SHARING:
             return self._look_at_each(items)
         if self._pool is None:
             with self._lock:

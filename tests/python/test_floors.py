@@ -27,6 +27,7 @@ FLOORS = {
     "consensus": 4,
     "certificate": 4,
     "signatures": 4,
+    "links": 4,
     "market": 4,
     "data": 4,
     "risk": 4,
