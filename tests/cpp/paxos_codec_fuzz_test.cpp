@@ -266,6 +266,7 @@ TEST(messages_that_no_correct_node_sends_are_dropped_and_counted) {
     CHECK_EQUAL(promised(2, 3, {1, 2}, false), 1U);
     CHECK_EQUAL(promised(3, 3, {1, 3}, false), 1U);
     CHECK_EQUAL(promised(3, 2, {3}, false), 1U);
+    CHECK_EQUAL(promised(4, 2, {1, 3, 4}, false), 1U);
     CHECK_EQUAL(promised(3, 3, {1}, true), 1U);
     CHECK_EQUAL(promised(2, 3, {1, 2}, true), 0U);
     CHECK_EQUAL(promised(4, 2, {1, 2, 4}, false), 0U);

@@ -50,6 +50,7 @@ struct Progress {
     bool rewound = false;      // what it missed is being sent again since the last heartbeat
     bool heard = false;        // ever, in this ballot
     bool leaving = false;      // of the configuration before: it is told that it is out
+    bool probed = false;       // not heard, it got its one message since the last heartbeat
 };
 
 // One participant: proposer, acceptor and learner in one. The caller owns time (tick), the network (step,

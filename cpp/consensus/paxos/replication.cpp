@@ -1,6 +1,7 @@
 // PaxosNode: phase 2, commit, catch-up and snapshots.
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "consensus/paxos/node.hpp"
 
@@ -20,8 +21,12 @@ void PaxosNode::send_where_needed(Progress& peer) {
         send_snapshot(peer);
         return;
     }
-    while (peer.next <= last_proposed() && peer.next <= peer.commit + config_.max_inflight_entries)
+    while (peer.next <= last_proposed() && peer.next <= peer.commit + config_.max_inflight_entries) {
+        // Who did not answer in this ballot yet gets a message at a time. A slow disk may be writing what the leaders
+        // before sent, of whom each gave up on it and left it more to write: no answer would ever be in time.
+        if (!peer.heard && std::exchange(peer.probed, true)) break;
         send_accept(peer, true);
+    }
     if (peer.commit_sent < commit_) send_accept(peer, false);
 }
 
@@ -62,6 +67,7 @@ Index PaxosNode::first_missing(const Progress& peer) const noexcept {
 void PaxosNode::heartbeat() {
     for (Progress& peer : peers_) {
         ++peer.silent;
+        peer.probed = false;
         if (needs_nothing(peer)) continue;
         if (peer.snapshot_index != 0) {
             // unanswered for an election time-out: it was lost, or the node restarted

@@ -45,13 +45,19 @@ struct ModelDigest {
         digest.add(node.config_.id).add(static_cast<std::uint64_t>(node.role_)).add(node.hard_.promised);
         digest.add(node.ballot_).add(node.heard_).add(node.leader_).add(node.commit_).add(node.applied_);
         add(digest, node.log_);
+        // what the log does not say of its members: who sits where, and what of it is stored
+        if (node.memberships_.size() > 1) {
+            digest.add(node.stored_commit_);
+            for (const NodeId id : node.seats_) digest.add(id);
+        }
         if (node.role_ == Role::preparing) {
             digest.add(node.yes_).add(node.learned_commit_);
             add(digest, node.learned_);
             for (const Progress& peer : node.peers_) digest.add(peer.covered).add(peer.commit);
         }
         if (node.role_ == Role::leader) {
-            digest.add(node.votes_first_);
+            digest.add(node.votes_first_).add(node.prepared_).add(node.learned_first_);
+            add(digest, node.learned_);
             for (std::size_t i = node.votes_dead_; i < node.votes_.size(); ++i) digest.add(node.votes_[i]);
             for (const Progress& peer : node.peers_)
                 digest.add(peer.commit)
@@ -60,6 +66,7 @@ struct ModelDigest {
                     .add(peer.snapshot_index)
                     .add(peer.silent)
                     .add(peer.moved)
+                    .add(peer.heard)
                     .add(peer.rewound);
         }
         return digest.value();
@@ -76,6 +83,12 @@ PaxosModel::PaxosModel(std::size_t nodes) : nodes_(nodes) {
     std::iota(nodes_.begin(), nodes_.end(), NodeId{1});
 }
 
+PaxosChangeModel::PaxosChangeModel(std::size_t nodes) : PaxosModel(nodes) {
+    Membership target;
+    target.voters.assign(1, nodes_.front());
+    target_.push_back(std::move(target));
+}
+
 PaxosConfig PaxosModel::config_of(NodeId id) const {
     PaxosConfig config;
     config.id = id;
@@ -83,6 +96,7 @@ PaxosConfig PaxosModel::config_of(NodeId id) const {
     config.election_ticks = 8;  // silence of so many heartbeats is not reached
     config.heartbeat_ticks = 1;
     config.ask_first = config.check_quorum = false;
+    if (!target_.empty()) config.window = 2;
     return config;
 }
 
@@ -127,6 +141,9 @@ void PaxosModel::heartbeat(Participant& at, Output& out) const {
 }
 
 void PaxosModel::propose(Participant& at, std::uint32_t number, Output& out) const {
+    if (!target_.empty() && at.node.memberships().back().voters != target_.front().voters &&
+        at.node.change_membership(target_.front(), 0).status == ProposeStatus::appended)
+        return do_duties(at, out);
     const std::byte command{static_cast<std::uint8_t>(number)};
     (void)at.node.propose(Payload(std::span(&command, 1)), {}, 0);
     do_duties(at, out);
@@ -174,10 +191,14 @@ void PaxosModel::check(const std::vector<const Participant*>& all) const {
     for (const Participant* a : all) {
         const Index commit = a->node.commit_index();
         if (commit == 0) continue;
+        const Membership* now = nullptr;
+        for (const Membership& each : a->node.memberships())
+            if (each.from <= commit) now = &each;
         std::size_t holders = 0;
         for (const Participant* b : all)
-            holders += b->disk.log().holds(commit) && same_value(b->disk.log().at(commit), a->node.log().at(commit));
-        if (holders < a->node.config().quorums.accept)
+            holders += now->is_voter(b->node.id()) && b->disk.log().holds(commit) &&
+                       same_value(b->disk.log().at(commit), a->node.log().at(commit));
+        if (holders < now->quorums.accept)
             throw base::InvariantError("what is committed was accepted by an accept quorum of disks: broken at slot " +
                                        std::to_string(commit));
     }

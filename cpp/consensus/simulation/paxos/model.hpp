@@ -45,11 +45,20 @@ class PaxosModel {
     void check(const std::vector<const Participant*>& all) const;
     std::string describe(const Message& message) const;
 
+  protected:
+    std::vector<NodeId> nodes_;
+    // None or one: whoever is to propose asks for these members first, with the least window that there is.
+    std::vector<Membership> target_;
+
   private:
     PaxosConfig config_of(NodeId id) const;
     void do_duties(Participant& at, Output& out) const;
+};
 
-    std::vector<NodeId> nodes_;
+// The same, where all but the first node are to go: then it decides alone, and they could without it.
+class PaxosChangeModel : public PaxosModel {
+  public:
+    explicit PaxosChangeModel(std::size_t nodes);
 };
 
 }  // namespace fastmas::consensus::paxos
