@@ -33,8 +33,7 @@ const Result* SessionTable::reply(const Session& session) const {
     if (found == clients_.end()) return nullptr;
     const Client& client = found->second;
     if (session.sequence < client.first || session.sequence > client.last) return nullptr;
-    const std::uint64_t place = session.sequence - client.first;
-    return place < client.replies.size() ? &client.replies[static_cast<std::size_t>(place)] : nullptr;
+    return &client.replies[static_cast<std::size_t>(session.sequence - client.first)];
 }
 
 void SessionTable::record(const Session& session, const Result& result) {

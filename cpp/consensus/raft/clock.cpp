@@ -7,7 +7,7 @@
 namespace fastmas::consensus::raft {
 
 bool RaftNode::is_timely(std::int64_t time_ns) const noexcept {
-    return wall_ns_ == INT64_MIN || time_ns <= wall_ns_ ||
+    return !has_clock() || time_ns <= wall_ns_ ||
            static_cast<std::uint64_t>(time_ns) - static_cast<std::uint64_t>(wall_ns_) <=
                static_cast<std::uint64_t>(config_.max_clock_ahead_ns);
 }

@@ -201,7 +201,7 @@ Proposal RaftNode::propose(Payload command, const Session& session, std::int64_t
     // (§6), and one that is handing over lets its successor catch up (thesis §3.10)
     if ((!in_incoming_ && !in_outgoing_) || transferee_ != kNoNode) return {ProposeStatus::busy, hard_.term, 0};
     if (command.size() > config_.max_command_bytes) return {ProposeStatus::too_large, hard_.term, 0};
-    if (!is_wellformed(session) || !is_timely(now_ns)) return {ProposeStatus::refused, hard_.term, 0};
+    if (!is_wellformed(session) || (has_clock() && !is_timely(now_ns))) return {ProposeStatus::refused, hard_.term, 0};
     // what alone would be too much still goes when nothing else waits
     if (log_.last_index() - settled_ >= config_.max_uncommitted_entries ||
         (unsettled_bytes_ != 0 && unsettled_bytes_ + command.size() > config_.max_uncommitted_bytes))

@@ -156,6 +156,7 @@ class RaftNode {
     void check_quorum();
 
     // clock.cpp
+    bool has_clock() const noexcept { return wall_ns_ != INT64_MIN; }
     bool is_timely(std::int64_t time_ns) const noexcept;
     bool is_early() const noexcept;
     bool comes_early(const Message& message) noexcept;

@@ -111,7 +111,7 @@ void RaftNode::handle_append(const Message& message) {
     if (role_ == Role::leader)
         poison("nodes " + std::to_string(config_.id) + " and " + std::to_string(message.from) + " both lead term " +
                std::to_string(hard_.term));
-    if (comes_early(message)) {
+    if (has_clock() && comes_early(message)) {
         leader_ = kNoNode;
         return;
     }
