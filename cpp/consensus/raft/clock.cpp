@@ -16,6 +16,12 @@ bool RaftNode::is_early() const noexcept {
     return early_term_ == hard_.term && !is_timely(early_ns_);
 }
 
+bool RaftNode::stood_early(NodeId candidate) const noexcept {
+    // Its log ends with what this node would not take: it would lead and lose office again, before the others if its
+    // priority has it stand first. A log that goes on in a later term is the one to be up to date with.
+    return has_clock() && candidate == early_node_ && log_.last_term() <= early_term_ && !is_timely(early_ns_);
+}
+
 bool RaftNode::comes_early(const Message& message) noexcept {
     // Its heartbeats count for nothing either: they would keep it in office, and nothing would ever be committed.
     if (is_early()) return true;
@@ -23,6 +29,7 @@ bool RaftNode::comes_early(const Message& message) noexcept {
         is_timely(message.entries.back().time_ns))
         return false;
     early_term_ = hard_.term;
+    early_node_ = message.from;
     early_ns_ = message.entries.back().time_ns;
     ++counters_.early_leaders;
     return true;

@@ -108,7 +108,8 @@ void RaftNode::handle_vote_request(const Message& message) {
     // §6 once more: a reply may have told this node of the candidate's term a moment ago, but the promise not to vote
     // is to the leader that it heard before that, whose lease stands on it
     const bool promised = !pre && !message.force && in_contact_with_leader();
-    const bool grant = free && !promised && log_is_up_to_date(message.index, message.log_term);
+    const bool grant =
+        free && !promised && !stood_early(message.from) && log_is_up_to_date(message.index, message.log_term);
     if (pre) {
         // a grant answers for the term asked about; a refusal tells ours
         send(MessageType::pre_vote_reply, message.from, grant ? message.term : hard_.term).reject = !grant;

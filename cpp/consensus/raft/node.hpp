@@ -159,6 +159,7 @@ class RaftNode {
     bool has_clock() const noexcept { return wall_ns_ != INT64_MIN; }
     bool is_timely(std::int64_t time_ns) const noexcept;
     bool is_early() const noexcept;
+    bool stood_early(NodeId candidate) const noexcept;
     bool comes_early(const Message& message) noexcept;
 
     // read.cpp
@@ -273,6 +274,7 @@ class RaftNode {
     std::int64_t wall_ns_ = INT64_MIN;  // before it: the caller gives no clock
     Term early_term_ = 0;               // whose leader sent an entry of this time
     std::int64_t early_ns_ = 0;
+    NodeId early_node_ = kNoNode;
     NodeId transferee_ = kNoNode;
     std::uint32_t transfer_elapsed_ = 0;
     bool handed_over_ = false;  // the transferee was told to stand
