@@ -19,6 +19,9 @@ TEST(everything_is_bounded) {
     CHECK(propose("a").status == ProposeStatus::appended);
     CHECK(propose("b").status == ProposeStatus::appended);
     CHECK(propose("c").status == ProposeStatus::full);
+    Session no_number;
+    no_number.client = 7;
+    CHECK(node->propose(fastmas::base::Payload(), no_number, 0).status == ProposeStatus::refused);
     Driven acceptor([] {
         PaxosConfig of = plain_config(2, 3);
         of.max_open_slots = of.window = 2;

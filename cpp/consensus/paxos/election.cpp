@@ -247,7 +247,9 @@ void PaxosNode::handle_refuse(const Message& message) {
     // heard of soon; if nobody does, a leader tries again soon, but not at once: two that did would duel for ever.
     const bool led = role_ == Role::leader;
     follow(kNoNode);
-    if (led && !message.flag) election_timeout_ = 1 + static_cast<std::uint32_t>(random_.below(config_.election_ticks));
+    if (led && !message.flag)
+        election_timeout_ = 1 + static_cast<std::uint32_t>(random_.below(std::uint64_t{config_.election_ticks}
+                                                                         << std::min(failures_, kMaxDoublings)));
 }
 
 void PaxosNode::check_quorum() {
@@ -257,11 +259,13 @@ void PaxosNode::check_quorum() {
         peer.active = false;
     }
     const Electorate& now = electorates_.front();
-    // it can have nothing accepted any more, and others may lead
-    if (static_cast<std::size_t>(std::popcount(active & now.voters)) < now.quorums.accept)
+    if (static_cast<std::size_t>(std::popcount(active & now.voters)) < now.quorums.accept) {
+        // it can have nothing accepted any more, and others may lead
+        ++failures_;
         follow(kNoNode);
-    else
+    } else {
         failures_ = 0;
+    }
 }
 
 }  // namespace fastmas::consensus::paxos

@@ -198,6 +198,7 @@ void PaxosNode::step(const Message& message) {
 Proposal PaxosNode::propose(Payload command, const Session& session, std::int64_t now_ns) {
     enter();
     if (role_ != Role::leader) return {ProposeStatus::not_leader, ballot_, 0};
+    if (!is_wellformed(session)) return {ProposeStatus::refused, ballot_, 0};
     if (command.size() > config_.max_command_bytes) return {ProposeStatus::too_large, ballot_, 0};
     const Index next = last_proposed() + 1;
     if (next > last_proposable())  // the window is used up, or a change of members comes into force

@@ -253,7 +253,7 @@ class PaxosNode {
     std::vector<ReadState> read_states_;
     std::vector<std::uint64_t> acknowledged_;
     std::uint64_t round_ = 0;     // of reads; grows for as long as the node lives
-    std::uint32_t failures_ = 0;  // attempts to lead since a leader was last heard
+    std::uint32_t failures_ = 0;  // attempts to lead since a leader last got something done
     std::uint32_t election_elapsed_ = 0;
     std::uint32_t contact_elapsed_ = 0;  // since a leader was last heard, or since the start
     std::uint32_t heartbeat_elapsed_ = 0;

@@ -113,7 +113,7 @@ void PaxosNode::handle_accept(const Message& message) {
     }
     set_promised(message.ballot);
     if (role_ != Role::follower || leader_ != message.from) follow(message.from);
-    election_elapsed_ = contact_elapsed_ = failures_ = 0;
+    election_elapsed_ = contact_elapsed_ = 0;
 
     Message& reply = send(MessageType::accepted, message.from, message.ballot);
     reply.index = reply.last = message.index;
@@ -128,6 +128,8 @@ void PaxosNode::handle_accept(const Message& message) {
     const auto is_leaders = [&](Index index) { return log_.holds(index) && log_.at(index).ballot == message.ballot; };
     Index commit = commit_;
     while (commit < message.commit && is_leaders(commit + 1)) ++commit;
+    // a leader alone is no success: in a duel there is always one
+    if (commit > commit_ || log_.last_index() == commit_) failures_ = 0;
     if (commit > commit_) set_commit(commit);
     reply.commit = commit_;
     reply.flag = commit_ < message.commit || (message.index > commit_ && !is_leaders(message.index));
