@@ -44,7 +44,9 @@ inline constexpr const char* kBftReady =
 3. `hard_state` is stored when there is one, in one piece with 2: never the one without the other;
 4. when `must_sync`, all of that is durable before anything of 5 leaves;
 5. `messages`, pairs of (node, bytes), are sent, each once, more than once or not at all;
-6. the state machine is replaced by `snapshot`, then gets each entry of `committed`, in order.)";
+6. the state machine is replaced by `snapshot`, then gets each entry of `committed`, in order.
+
+With asynchronous storage, 1 to 3 are the write numbered `write` (0: nothing is to be stored); see docs/consensus.md.)";
 
 inline constexpr const char* kBftNode =
     R"(BftNode(node, validators, *, verify, signer=None, **options): one participant without I/O, clock or thread.
@@ -84,6 +86,8 @@ max_block_commands, max_block_bytes, max_command_bytes : int
     The limits of a block; the same on all nodes.
 max_pool_commands, max_pool_bytes, max_message_bytes, max_wrong_messages, max_evidence : int
     Bounds on what waits, goes in one message of blocks, is looked at of a peer that sends wrong ones in a tick, and is kept.
+async_storage : bool
+    Whether the caller acknowledges writes by `stored` instead of `advance`.
 hard_state, decided, snapshot
     What the node had stored before it was restarted.
 
@@ -180,6 +184,14 @@ Returns
 -------
 tuple of (str, int)
     As `propose`.)";
+
+inline constexpr const char* kBftStored =
+    R"(Asynchronous storage: the write of this number and all before it are durable.
+
+Parameters
+----------
+write : int
+    A `BftReady.write`.)";
 
 inline constexpr const char* kBftCheckpoint = R"(What to store before `compact`, when `is_checkpoint_due`.
 

@@ -19,6 +19,12 @@ const char* name_of(ProposeStatus status) {
     return kNames[static_cast<std::size_t>(status)];
 }
 
+// Whether it is worth decoding: the type stands after length and version.
+bool has_signatures(std::span<const std::byte> bytes) noexcept {
+    return bytes.size() > 5 && bytes[5] != std::byte{static_cast<unsigned char>(MessageType::status)} &&
+           bytes[5] != std::byte{static_cast<unsigned char>(MessageType::commands)};
+}
+
 // A node whose signer, verifier and rule are Python's: they may release the interpreter's lock, raise, or call back.
 class PythonBft {
   public:
@@ -60,8 +66,10 @@ class PythonBft {
     py::list signatures(const std::vector<py::bytes>& messages) {
         return enter([&](BftNode& node) {
             std::vector<Message> decoded;
-            for (const py::bytes& data : messages)
-                if (decode(span_of(std::string_view(data)), decoded.emplace_back()) != nullptr) decoded.pop_back();
+            for (const py::bytes& data : messages) {
+                const auto bytes = span_of(std::string_view(data));
+                if (has_signatures(bytes) && decode(bytes, decoded.emplace_back()) != nullptr) decoded.pop_back();
+            }
             std::vector<Verifier::Item> items;
             node.signatures(decoded, items);
             py::list out;
@@ -143,8 +151,8 @@ std::unique_ptr<PythonBft> make_node(NodeId id, const std::vector<PythonValidato
                                      std::uint32_t max_block_bytes, std::uint32_t max_command_bytes,
                                      std::size_t max_pool_commands, std::size_t max_pool_bytes,
                                      std::size_t max_message_bytes, std::uint32_t max_wrong_messages,
-                                     std::size_t max_evidence, HardState hard_state, std::vector<Decided> decided,
-                                     std::optional<Snapshot> snapshot) {
+                                     std::size_t max_evidence, bool async_storage, HardState hard_state,
+                                     std::vector<Decided> decided, std::optional<Snapshot> snapshot) {
     BftConfig config;
     config.id = id;
     config.chain = std::move(chain);
@@ -163,6 +171,7 @@ std::unique_ptr<PythonBft> make_node(NodeId id, const std::vector<PythonValidato
     config.max_message_bytes = max_message_bytes;
     config.max_wrong_messages = max_wrong_messages;
     config.max_evidence = max_evidence;
+    config.async_storage = async_storage;
     return std::make_unique<PythonBft>(
         std::move(config), signer, std::move(verify), std::move(rule),
         PersistentState{std::move(hard_state), std::move(snapshot).value_or(Snapshot{}), std::move(decided)});
@@ -184,7 +193,7 @@ void define_init(py::class_<PythonBft>& type, Options&&... options) {
              py::arg("max_pool_commands") = usual.max_pool_commands, py::arg("max_pool_bytes") = usual.max_pool_bytes,
              py::arg("max_message_bytes") = usual.max_message_bytes,
              py::arg("max_wrong_messages") = usual.max_wrong_messages, py::arg("max_evidence") = usual.max_evidence,
-             std::forward<Options>(options)...);
+             py::arg("async_storage") = false, std::forward<Options>(options)...);
 }
 
 }  // namespace
@@ -207,6 +216,7 @@ void register_bft_node(py::module_& area) {
             "ready", [](PythonBft& n) { return n.enter([](BftNode& node) { return copy_ready(node); }); },
             "What is to be done now: a `BftReady`, complete until `advance`.")
         .def("advance", call(&BftNode::advance), "All that the last `ready()` asked for is done.")
+        .def("stored", call(&BftNode::stored), py::arg("write"), docs::kBftStored)
         .def(
             "checkpoint",
             [](PythonBft& n, const py::bytes& state) {

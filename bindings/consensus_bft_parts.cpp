@@ -108,6 +108,7 @@ BftReadyCopy copy_ready(BftNode& node) {
     copy.decided.assign(ready.decided.begin(), ready.decided.end());
     if (ready.hard_state != nullptr) copy.hard_state = *ready.hard_state;
     copy.must_sync = ready.must_sync;
+    copy.write = ready.write;
     std::vector<std::byte> bytes;
     for (const Message& message : ready.messages) {
         bytes.clear();

@@ -88,6 +88,7 @@ struct BftReadyCopy {
     std::vector<consensus::bft::Decided> decided;
     std::optional<consensus::bft::HardState> hard_state;
     bool must_sync = false;
+    std::uint64_t write = 0;
     std::vector<std::pair<consensus::NodeId, py::bytes>> messages;
     std::vector<consensus::bft::Entry> committed;
 };

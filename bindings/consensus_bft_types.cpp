@@ -117,6 +117,7 @@ void register_bft_types(py::module_& area) {
         .def_readonly("decided", &BftReadyCopy::decided)
         .def_readonly("hard_state", &BftReadyCopy::hard_state)
         .def_readonly("must_sync", &BftReadyCopy::must_sync)
+        .def_readonly("write", &BftReadyCopy::write)
         .def_readonly("messages", &BftReadyCopy::messages)
         .def_readonly("committed", &BftReadyCopy::committed);
 }

@@ -289,6 +289,20 @@ def test_a_client_speaks_for_itself_and_its_signature_covers_the_session() -> No
         SignedCommands(b"ab", {}, verify_ed25519)
 
 
+def test_with_asynchronous_storage_nothing_is_applied_before_it_is_durable() -> None:
+    node = BftNode(1, validators_of([1]), verify=verify_ed25519, signer=SIGNERS[1], async_storage=True)
+    node.propose(b"one", client=9, sequence=1)
+    ready = node.ready()
+    assert (ready.write, ready.must_sync, ready.committed, len(ready.decided)) == (1, True, [], 1)
+    node.advance()
+    assert not node.has_ready()
+    node.stored(ready.write)
+    assert [entry.command for entry in node.ready().committed] == [b"one"]
+    node.advance()
+    with pytest.raises(ConfigError, match=r"stored\(\) takes the number of a write that was handed out, got 9 with 1"):
+        node.stored(9)
+
+
 def test_a_clock_bounds_what_comes_from_the_future() -> None:
     machines = Machines(max_clock_ahead_ns=TICK_NS)
     machines.tick()
@@ -379,6 +393,13 @@ def test_verdicts_are_the_same_however_many_look() -> None:
         assert verifier(items[:2]) is True and verifier(items[:3]) is False
         verifier.close()
         assert verifier.check(items) == expected
+    # one good signature says nothing about another over the same statement
+    verifier, (key, statement, signature) = Ed25519Verifier(), items[0]
+    assert verifier.check([items[0]]) == [True]
+    assert verifier.check([(key, statement, bytes(64)), (SIGNERS[2].public_key, statement, signature)]) == [
+        False,
+        False,
+    ]
     assert Ed25519Verifier().check([]) == []
 
 

@@ -7,6 +7,7 @@
 namespace fastmas::consensus::bft {
 
 void BftNode::start_if_needed() {
+    if (is_stalled()) return;
     if (owes_proposal_ && machine_.step() == Step::propose && pool_.has_eligible(chain_.clients)) {
         owes_proposal_ = false;
         propose_value(machine_.round(), machine_.locks().valid_value, machine_.locks().valid_round);

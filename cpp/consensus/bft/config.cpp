@@ -31,6 +31,7 @@ void validate(const BftConfig& config) {
     at_least_one("timeout_growth_ticks", config.timeout_growth_ticks);
     at_least_one("status_ticks", config.status_ticks);
     at_least_one("checkpoint_every", config.checkpoint_every);
+    at_least_one("max_writes_in_flight", config.max_writes_in_flight);
     at_least_one("max_pool_commands", config.max_pool_commands);
     at_least_one("max_message_bytes", config.max_message_bytes);
     at_least_one("max_wrong_messages", config.max_wrong_messages);

@@ -32,6 +32,9 @@ struct BftConfig {
     // A command whose time is further ahead of this node's clock (set_clock) is not taken in, nor prevoted when new.
     std::int64_t max_clock_ahead_ns = 1'000'000'000;
 
+    bool async_storage = false;             // whether stored() acknowledges writes instead of advance(): see ready.hpp
+    std::size_t max_writes_in_flight = 64;  // handed out and not acknowledged; what comes then waits in memory
+
     std::size_t max_pool_commands = 65'536;
     std::size_t max_pool_bytes = 64U << 20;
     std::size_t max_message_bytes = 4U << 20;  // of blocks sent to a laggard at once; one larger block goes alone

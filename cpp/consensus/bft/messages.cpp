@@ -24,6 +24,10 @@ void BftNode::step(const Message& message) {
         return;
     }
     peer->silent_ticks = 0;
+    if (is_stalled() && message.type != MessageType::commands && message.type != MessageType::status) {
+        ++counters_.stalled;
+        return;
+    }
     switch (message.type) {
         case MessageType::proposal:
             handle_proposal(*peer, message);

@@ -65,6 +65,8 @@ BftNode::BftNode(BftConfig config, std::shared_ptr<Signer> signer, std::shared_p
             peers_.emplace_back();
             peers_.back().id = id;
         }
+    durable_height_ = chain_.height;
+    const HardState given = hard_;
     if (hard_.height <= chain_.height) {
         begin_height();
     } else {
@@ -78,7 +80,8 @@ BftNode::BftNode(BftConfig config, std::shared_ptr<Signer> signer, std::shared_p
             checkpoints_.push_back(
                 {height, digest, config_.id, signer_->sign(checkpoint_bytes(genesis_, height, digest))});
     }
-    hard_changed_ = false;
+    // a height that begins anew says nothing yet; whatever was signed since goes to the disk first
+    hard_changed_ = hard_.round != kNoRound && !(hard_ == given);
 }
 
 void BftNode::enter() {
@@ -146,7 +149,7 @@ void BftNode::tick() {
         peer.asked = false;
         if (peer.silent_ticks < UINT32_MAX) ++peer.silent_ticks;
     }
-    for (std::size_t i = 0; i < timers_.size();) {
+    for (std::size_t i = 0; i < timers_.size() && !is_stalled();) {
         if (--timers_[i].ticks != 0) {
             ++i;
             continue;
@@ -200,8 +203,8 @@ Submission BftNode::submit(CommandKind kind, Payload bytes, const Session& sessi
 }
 
 bool BftNode::has_ready() const noexcept {
-    return outbox_size_ != 0 || hard_changed_ || !fresh_.empty() || install_ != nullptr || pool_grew_ ||
-           !outgoing_.empty() || (applied_height_ < chain_.height && !paused_);
+    return outbox_size_ != 0 || (has_unwritten() && can_write()) || pool_grew_ || !outgoing_.empty() ||
+           (applied_height_ < appliable() && !paused_);
 }
 
 const Ready& BftNode::ready() {
@@ -216,7 +219,7 @@ const Ready& BftNode::ready() {
     send_commands();
     entries_.clear();
     entries_height_ = applied_height_;
-    while (entries_height_ < chain_.height && !paused) {
+    while (entries_height_ < appliable() && !paused) {
         const Block& block = *decided(++entries_height_)->block;
         Index index = block.first_index;
         for (const Command& command : block.commands) {
@@ -226,37 +229,12 @@ const Ready& BftNode::ready() {
         }
         if (entries_height_ % config_.checkpoint_every == 0) break;
     }
-    ready_.snapshot = install_.get();
-    ready_.decided = fresh_;
-    ready_.hard_state = hard_changed_ || !fresh_.empty() ? &hard_ : nullptr;
-    ready_.must_sync = ready_.snapshot != nullptr || ready_.hard_state != nullptr;
+    hold_back();
+    hand_out();
     ready_.messages = {outbox_.data(), outbox_size_};
     ready_.committed = entries_;
     ready_out_ = true;
     return ready_;
-}
-
-void BftNode::advance() {
-    if (!poisoned_.empty()) throw base::InvariantError(poisoned_);
-    if (!ready_out_)
-        throw base::ConfigError("node " + std::to_string(config_.id) +
-                                " has no ready() to advance past; call ready() first");
-    ready_out_ = false;
-    install_.reset();
-    hard_changed_ = false;
-    outbox_size_ = 0;
-    for (Decided& decided : fresh_) log_.push_back(std::move(decided));
-    fresh_.clear();
-    if (entries_height_ != applied_height_) {
-        applied_height_ = entries_height_;
-        applied_ = decided(applied_height_)->block->last_index();
-        if (!boundaries_.empty() && boundaries_.front()->height == applied_height_) {
-            boundary_ = boundaries_.front();
-            boundaries_.pop_front();
-            paused_ = true;
-        }
-    }
-    ready_ = Ready();
 }
 
 bool BftNode::checkpoint_due() const noexcept {

@@ -14,6 +14,7 @@
 #include "consensus/bft/ready.hpp"
 #include "consensus/bft/signing.hpp"
 #include "consensus/bft/tendermint.hpp"
+#include "consensus/held_messages.hpp"
 
 namespace fastmas::consensus::bft {
 
@@ -49,6 +50,7 @@ class BftNode {
         std::uint64_t verified = 0;   // signatures checked
         std::uint64_t proposals = 0;  // made by this node
         std::uint64_t invalid_proposals = 0;  // well signed, for a value that is not valid
+        std::uint64_t stalled = 0;            // messages not looked at while the disk lags behind: they come again
         std::uint64_t untimely = 0;           // for a value whose time is off, and commands of such a time
         std::uint64_t nil_precommits = 0;
     };
@@ -78,8 +80,10 @@ class BftNode {
 
     bool has_ready() const noexcept;
     const Ready& ready();
-    // All duties of the last ready() are done.
+    // All duties of the last ready() are done; with asynchronous storage, its write is on its way.
     void advance();
+    // Asynchronous storage: the write of this number and all before it are durable.
+    void stored(std::uint64_t write);
     // The state machine's state after the last applied entry, which must be that of a checkpoint height, is durable
     // with the chain's (checkpoint()). Blocks before it go once others have vouched for it.
     void compact(Index index, Payload state);
@@ -111,6 +115,8 @@ class BftNode {
     const std::vector<Evidence>& evidence() const noexcept { return evidence_; }
     const Counters& counters() const noexcept { return counters_; }
     PeerCounters peer(NodeId id) const noexcept;
+    std::size_t writes_in_flight() const noexcept { return writes_.size(); }
+    std::uint64_t stored_write() const noexcept { return stored_write_; }  // the last one that stored() told of
     const BftConfig& config() const noexcept { return config_; }
     const std::string& poisoned() const noexcept { return poisoned_; }
 
@@ -142,6 +148,14 @@ class BftNode {
     std::size_t own_place() const noexcept;
     void begin_height();
     void resume();
+
+    // storage.cpp: what is handed out to be stored, and what waits for it
+    bool has_unwritten() const noexcept { return hard_changed_ || !fresh_.empty() || install_ != nullptr; }
+    bool can_write() const noexcept;
+    Height appliable() const noexcept { return config_.async_storage ? durable_height_ : chain_.height; }
+    bool is_stalled() const noexcept;
+    void hand_out();
+    void hold_back();
 
     // actions.cpp: what the machine asks for
     void enter_round(Round round);
@@ -216,6 +230,17 @@ class BftNode {
     std::uint64_t ticks_ = 0;
     std::vector<Message> outbox_;  // the first outbox_size_ wait to be sent; the rest are kept for their capacity
     std::size_t outbox_size_ = 0;
+    // Asynchronous storage: each write in flight, and up to which height it stores.
+    struct Write {
+        std::uint64_t number = 0;
+        Height height = 0;
+    };
+    std::deque<Write> writes_;
+    std::uint64_t next_write_ = 1;
+    std::uint64_t stored_write_ = 0;
+    Height durable_height_ = 0;
+    HeldMessages<Message> held_;
+    std::size_t released_ = 0;  // so many of the outbox wait for no write any more
     bool hard_changed_ = false;
     bool ready_out_ = false;
     bool acting_ = false;        // progress() is under way

@@ -17,7 +17,15 @@ namespace fastmas::consensus::bft {
 //   6. the state machine is replaced by `snapshot`, then gets each entry of `committed`, in order, exactly once;
 //   7. BftNode::advance(). Until then the node takes no other call, and the spans stay valid.
 // `committed` never goes past a checkpoint height: after that Ready compact() may be called, or not.
+//
+// With BftConfig::async_storage the writes overlap the rest. Duties 1 to 3 are then handed to a storage that works
+// through them in order, each all or nothing, as the write numbered `write`; 4 is gone: `messages` are those that wait
+// for no write (commands, statuses, checkpoints), the node keeps proposals, votes and blocks back until all that they
+// rest on is durable here, and `committed` holds only blocks that are. Once write w and all before it are durable, the
+// caller says stored(w); it may leave numbers out. advance() says that all is taken over. After a crash, the storage
+// holds a prefix of the writes: what the lost ones said has left the node by no way.
 struct Ready {
+    std::uint64_t write = 0;  // async_storage: the number of this write, 0 when nothing is to be stored
     const Snapshot* snapshot = nullptr;
     std::span<const Decided> decided;
     const HardState* hard_state = nullptr;

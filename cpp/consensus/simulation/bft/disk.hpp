@@ -1,6 +1,9 @@
-// The disk of a simulated node: what it holds survives a crash, all else does not.
+// The disk of a simulated node: what it holds survives a crash, all else does not, writes under way neither.
 #pragma once
 
+#include <cstdint>
+#include <deque>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -23,6 +26,27 @@ class SimDisk {
         std::erase_if(decided_, [&](const Decided& held) { return held.block->height <= snapshot.chain.height; });
         snapshot_ = std::move(snapshot);
     }
+    // Asynchronous storage: the same, once finish_one() is called.
+    void stage(const Ready& ready) {
+        Staged& staged = staged_.emplace_back();
+        staged.write = ready.write;
+        if (ready.snapshot != nullptr) staged.snapshot = *ready.snapshot;
+        staged.decided.assign(ready.decided.begin(), ready.decided.end());
+        if (ready.hard_state != nullptr) staged.hard_state = *ready.hard_state;
+    }
+    bool idle() const noexcept { return staged_.empty(); }
+    // The oldest staged write becomes durable, all or nothing; its number.
+    std::uint64_t finish_one() {
+        const Staged staged = std::move(staged_.front());
+        staged_.pop_front();
+        Ready ready;
+        if (staged.snapshot) ready.snapshot = &*staged.snapshot;
+        ready.decided = staged.decided;
+        if (staged.hard_state) ready.hard_state = &*staged.hard_state;
+        persist(ready);
+        return staged.write;
+    }
+    void crash() noexcept { staged_.clear(); }
     PersistentState load() const { return {hard_, snapshot_, decided_}; }
 
     const HardState& hard_state() const noexcept { return hard_; }
@@ -31,6 +55,13 @@ class SimDisk {
     Height height() const noexcept { return decided_.empty() ? snapshot_.chain.height : decided_.back().block->height; }
 
   private:
+    struct Staged {
+        std::uint64_t write = 0;
+        std::optional<Snapshot> snapshot;
+        std::vector<Decided> decided;
+        std::optional<HardState> hard_state;
+    };
+    std::deque<Staged> staged_;
     HardState hard_;
     Snapshot snapshot_;
     std::vector<Decided> decided_;

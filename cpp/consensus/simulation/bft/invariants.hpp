@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <tuple>
 #include <vector>
@@ -21,7 +23,7 @@ class InvariantChecker {
   public:
     explicit InvariantChecker(std::size_t nodes) : seen_(nodes + 1), said_(nodes + 1), history_(nodes) {}
 
-    // The node stored this Ready's snapshot, blocks and hard state.
+    // The node stored this Ready's snapshot, blocks and hard state, or began to.
     void on_persist(const SimNode& node, const Ready& ready);
     // The node is about to hand this message to the network.
     void on_send(const SimNode& node, const Message& message, const SimDisk& disk);
@@ -46,13 +48,23 @@ class InvariantChecker {
     using Statement = std::tuple<Height, Round, int>;
     // Whose prevotes for a value were ever sent, one bit a place.
     using Polka = std::tuple<Height, Round, Digest>;
+    // A write that is under way: what it says counts once it is durable.
+    struct Staged {
+        std::uint64_t write = 0;
+        std::optional<Snapshot> snapshot;
+        std::vector<Decided> decided;
+        std::optional<HardState> hard_state;
+    };
     struct Seen {
+        std::deque<Staged> staged;
         HardState hard;
         Height applied_height = 0;
         Index applied = 0;
         std::size_t evidence = 0;
     };
     [[noreturn]] static void fail(const SimNode& node, const char* invariant, const std::string& detail);
+    void note_stored(const SimNode& node, const Ready& ready);
+    void settle(const SimNode& node, std::uint64_t write);
     void note_decided(const SimNode& node, const Decided& decided);
     void note_own(const SimNode& node, const HardState& hard);
     void note_statement(const SimNode& node, Height height, Round round, int type, const Digest& value);

@@ -6,6 +6,15 @@
 #include "consensus/simulation/bft/sim_signer.hpp"
 
 namespace fastmas::consensus::bft {
+namespace {
+
+// A draw of its own: what else a seed means does not depend on it.
+void draw_disk(SimOptions& options) {
+    base::Prng random(base::derive_seed(options.seed, "bft/disk"));
+    options.disk_delay_ns = random.chance_ppm(400'000) ? random.between(1, 60) * 500'000 : 0;
+}
+
+}  // namespace
 
 BftConfig BftProtocol::config(const SimOptions& options, NodeId id, const std::vector<Power>& powers,
                               const SimKeys& keys) {
@@ -18,6 +27,7 @@ BftConfig BftProtocol::config(const SimOptions& options, NodeId id, const std::v
         validator.key = keys.signers[i]->public_key();
         config.validators.push_back(validator);
     }
+    config.async_storage = options.disk_delay_ns != 0;
     config.propose_ticks = options.election_ticks;
     config.prevote_ticks = config.precommit_ticks = std::max(1U, options.election_ticks / 2);
     config.status_ticks = std::max(1U, 2 * options.heartbeat_ticks);
@@ -80,6 +90,7 @@ void BftProtocol::draw_options(SimOptions& options, base::Prng& random) {
     const std::size_t sizes[] = {4, 4, 7, 1, 5, 3};
     options.nodes = sizes[random.below(6)];
     options.max_append_entries = 1 + random.below(8);
+    draw_disk(options);
 }
 
 std::string BftProtocol::describe(const Node& node) {
@@ -161,6 +172,7 @@ void LyingBftProtocol::draw_options(SimOptions& options, base::Prng& random) {
     const std::size_t sizes[] = {4, 4, 4, 7, 7, 5, 6, 10};
     options.nodes = sizes[random.below(8)];
     options.max_append_entries = 1 + random.below(8);
+    draw_disk(options);
 }
 
 void LyingBftProtocol::cover(const SimCluster<LyingBftProtocol>& sim, Coverage& coverage) {

@@ -47,6 +47,7 @@ class SimNode {
         return ready_;
     }
     void advance() { node_.advance(); }
+    void stored(std::uint64_t write) { node_.stored(write); }
     void compact(Index index, Payload state) { node_.compact(index, std::move(state)); }
 
     NodeId id() const noexcept { return node_.id(); }
