@@ -21,6 +21,15 @@ const char* to_string(Role role) noexcept {
     return "unknown";
 }
 
+namespace {
+
+bool is_readable(const Entry& change_of_members) {
+    Change change;
+    return decode(change_of_members.command.bytes(), change);
+}
+
+}  // namespace
+
 PaxosNode::PaxosNode(PaxosConfig config, PersistentState stored)
     : config_((validate(config), std::move(config))),
       random_(base::derive_seed(config_.seed, "paxos/" + std::to_string(config_.id))),
@@ -110,8 +119,7 @@ bool PaxosNode::entries_acceptable(const Message& message) const noexcept {
         if (message.type == MessageType::accept && (entry.index != before + 1 || entry.ballot != message.ballot ||
                                                     entry.index > message.commit + config_.window))
             return false;
-        Change change;
-        if (entry.kind == EntryKind::membership && !decode(entry.command.bytes(), change)) return false;
+        if (entry.kind == EntryKind::membership && !is_readable(entry)) return false;
         if (entry.index <= before) return false;
         before = entry.index;
     }
