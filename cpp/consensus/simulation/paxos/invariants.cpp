@@ -38,10 +38,11 @@ InvariantChecker::Slot& InvariantChecker::slot(Index index) {
 void InvariantChecker::on_vote(const PaxosNode& node, const Entry& entry) {
     Slot& at_slot = slot(entry.index);
     const std::uint64_t value = value_of(entry);
-    if (at_slot.chosen) {
-        if (entry.ballot >= at_slot.chosen && value != at_slot.value) fail(node, kAdoption, at(entry.index));
+    if (at_slot.chosen && entry.ballot >= at_slot.chosen) {
+        if (value != at_slot.value) fail(node, kAdoption, at(entry.index));
         return;
     }
+    // Also in a ballot below the one in which it was chosen first: a late vote may make an accept quorum there, too.
     auto vote = std::find_if(at_slot.votes.begin(), at_slot.votes.end(),
                              [&](const Vote& one) { return one.ballot == entry.ballot; });
     if (vote == at_slot.votes.end()) {
@@ -59,13 +60,15 @@ void InvariantChecker::on_vote(const PaxosNode& node, const Entry& entry) {
     const Membership& now = governs(node, entry.index);
     for (const NodeId id : now.voters) voters |= std::uint64_t{1} << id;
     if (static_cast<std::size_t>(std::popcount(vote->who & voters)) < now.quorums.accept) return;
+    if (at_slot.chosen && at_slot.value != value) fail(node, kAgreement, at(entry.index));
     at_slot.chosen = vote->ballot;
     at_slot.value = vote->value;
     at_slot.change = vote->change;
     // what was accepted in higher ballots before must be the same already
-    for (const Vote& other : at_slot.votes)
+    std::erase_if(at_slot.votes, [&](const Vote& other) {
         if (other.ballot > at_slot.chosen && other.value != value) fail(node, kAdoption, at(entry.index));
-    at_slot.votes.clear();
+        return other.ballot >= at_slot.chosen;
+    });
     follow_changes(node);
 }
 

@@ -63,8 +63,8 @@ class InvariantChecker {
         Payload change;         // of a membership entry
     };
     struct Slot {
-        std::vector<Vote> votes;  // by ballot; only the chosen one once there is one
-        Ballot chosen;            // the lowest known ballot in which an accept quorum accepted
+        std::vector<Vote> votes;  // by ballot; once one is chosen, only those of lower ballots
+        Ballot chosen;            // the lowest ballot, of those known, in which an accept quorum accepted
         std::uint64_t value = 0;
         std::int64_t time_ns = 0;  // the log's, once somebody applied it
         bool is_applied = false;
