@@ -54,6 +54,7 @@ void SimCluster<P>::boot(NodeId node, bool is_restart) {
     Member& at = member(node);
     // a restarted node draws other time-outs than it did before, else two could collide for ever
     at.node = P::boot(options_, node, voters_, options_.seed + counters_.restarts * 0x9e3779b97f4a7c15ULL, at.disk);
+    tell_time(at);
     at.applier = std::make_unique<Applier>(factory_(node));
     // nodes do not tick in step: their machines were not switched on together
     at.next_tick_ns = now_ns_ + random_.between(1, options_.tick_ns);
@@ -317,6 +318,7 @@ void SimCluster<P>::deliver() {
     if (!at.node) return;
     const NodeId node = message->to;
     tell(Moment::receives, *at.node, message);
+    tell_time(at);
     at.node->step(*message);
     if (deliveries_to_crash_ > 0 && --deliveries_to_crash_ == 0 && leader() != kNoNode) {
         // between a step and the duties it asks for: nothing of what the leader just learnt gets out
@@ -335,6 +337,7 @@ void SimCluster<P>::tick_next() {
         if (!at.node || at.next_tick_ns != tick_ns) continue;
         at.next_tick_ns += at.tick_ns;
         ++counters_.ticks;
+        tell_time(at);
         at.node->tick();
         process(at.node->id());
         return;

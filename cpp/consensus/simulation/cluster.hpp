@@ -195,6 +195,10 @@ class SimCluster {
     void tell(Moment moment, const Node& node, const Message* message = nullptr) {
         if (watcher_) watcher_(moment, node, message);
     }
+    // Nodes that look at the time are told it before anything else.
+    void tell_time(Member& at) {
+        if constexpr (requires { at.node->tell_time(now_ns_); }) at.node->tell_time(now_ns_ + at.clock_offset_ns);
+    }
     void maybe_compact(Member& at);
     std::int64_t next_tick_ns() const noexcept;
     void jump_to(std::int64_t at_ns) noexcept;

@@ -21,6 +21,7 @@ typename P::Proposal SimCluster<P>::submit(NodeId node, Payload command, const S
     if (!at.node) return {};
     Proposal proposal;
     guarded([&] {
+        tell_time(at);
         proposal = at.node->propose(std::move(command), session, now_ns_ + at.clock_offset_ns);
         process(node);
     });
@@ -110,6 +111,7 @@ bool SimCluster<P>::hand_in(const std::vector<Payload>& commands) {
     Pending& pending = *pending_;
     const NodeId leads = leader();
     Node& node = *members_[leads - 1].node;
+    tell_time(members_[leads - 1]);
     if (pending.leader != kNoNode) counters_.retries += commands.size() - pending.decided;
     pending.leader = leads;
     pending.epoch = P::epoch(node);

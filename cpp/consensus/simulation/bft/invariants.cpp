@@ -1,5 +1,7 @@
 #include "consensus/simulation/bft/invariants.hpp"
 
+#include <algorithm>
+
 #include "base/errors.hpp"
 #include "consensus/bft/certificate.hpp"
 
@@ -97,11 +99,14 @@ void InvariantChecker::note_decided(const SimNode& node, const Decided& decided)
         if (height != chain_.size() + 1) fail(node, "heights have no gaps", std::to_string(height));
         if (const char* problem = tip_.check(block, node.real().config().limits, node.real().config().rule.get()))
             fail(node, "validity: what is decided is valid", problem);
+        if (latest_clock_ns_ != INT64_MIN && block.time_ns > latest_clock_ns_ + node.real().config().max_clock_ahead_ns)
+            fail(node, "nothing is decided whose time no correct node's clock allowed", std::to_string(block.time_ns));
         chain_.push_back(decided.block);
         deciders_.push_back(tip_.validators);
         for (const Command& command : block.commands)
             commands_.emplace_back(hash_bytes(command.bytes.bytes(), 0), command.session);
         tip_.apply(block);
+        changes_ += *tip_.validators != *deciders_.back();
         if (decided.certificate.round > 0) ++late_;
         // what was said at heights before cannot matter any more
         prevotes_.erase(prevotes_.begin(), prevotes_.lower_bound({height, kNoRound, kNil}));
@@ -136,6 +141,7 @@ void InvariantChecker::settle(const SimNode& node, std::uint64_t write) {
 
 void InvariantChecker::note_stored(const SimNode& node, const Ready& ready) {
     start_chain(node);
+    if (!node.lies()) latest_clock_ns_ = std::max(latest_clock_ns_, node.clock_ns());
     if (ready.snapshot != nullptr) {
         const ChainState& chain = ready.snapshot->chain;
         if (chain.height > chain_.size() || chain_[chain.height - 1]->id != chain.last_id)
@@ -177,6 +183,7 @@ void InvariantChecker::on_send(const SimNode& node, const Message& message, cons
             prevotes_[{vote.height, vote.round, vote.value}] |= std::uint64_t{1} << place;
     };
     for (const Vote& vote : message.votes) note(vote);
+    for (const Vote& vote : message.proposal.pol) note(vote);  // a liar may say it there for the first time
     if (node.lies()) return;
     const char* const invariant = "nothing leaves before what it says is durable";
     const auto must_be_stored = [&](Height height, Round round, int type, const Digest& value) {
@@ -248,6 +255,7 @@ void InvariantChecker::on_restart(const SimNode& node) {
 void InvariantChecker::after_step(const SimNode& node, const std::vector<const SimDisk*>&) {
     ++checks_;
     start_chain(node);
+    if (!node.lies()) latest_clock_ns_ = std::max(latest_clock_ns_, node.clock_ns());
     settle(node, node.real().stored_write());
     Seen& seen = seen_[node.id()];
     const BftNode& real = node.real();

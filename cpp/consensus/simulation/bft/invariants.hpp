@@ -42,6 +42,7 @@ class InvariantChecker {
     Height decided() const noexcept { return chain_.size(); }
     std::uint64_t commands() const noexcept { return history_.commands(); }
     std::uint64_t late_decisions() const noexcept { return late_; }  // in a round after the first
+    std::uint64_t changes() const noexcept { return changes_; }      // of the validators
 
   private:
     // What a correct node has signed at a height: type 1 prevote, 2 precommit, 3 proposal.
@@ -83,6 +84,8 @@ class InvariantChecker {
     AppliedHistory history_;
     std::uint64_t checks_ = 0;
     std::uint64_t late_ = 0;
+    std::uint64_t changes_ = 0;
+    std::int64_t latest_clock_ns_ = INT64_MIN;  // of any correct node
 };
 
 }  // namespace fastmas::consensus::bft

@@ -14,15 +14,19 @@ enum Habit : std::uint32_t {
     delay = 32,
     invent_heights = 64,
     vote_for_all = 128,
+    invent_times = 256,
+    favouring = 512,
 };
 constexpr std::size_t kHeard = 64;
+constexpr std::int64_t kHour = 3'600'000'000'000;
 
 }  // namespace
 
 Liar::Liar(NodeId id, std::uint64_t seed, std::shared_ptr<Signer> signer)
     : id_(id), random_(seed), signer_(std::move(signer)), habits_(0), sides_(random_.next()) {
-    for (std::uint32_t bit = 1; bit <= vote_for_all; bit <<= 1U)
+    for (std::uint32_t bit = 1; bit <= invent_times; bit <<= 1U)
         if (chance(60)) habits_ |= bit;
+    if (chance(30)) habits_ = favouring | equivocate_proposals;  // a scheme, which all else would give away
 }
 
 void Liar::hear(const Message& message) {
@@ -70,6 +74,34 @@ BlockPtr Liar::other_block(const Block& block) {
     if (chance(15)) other->parent[0] ^= std::byte{1};  // or not valid at all
     other->id = block_digest(*other);
     return other;
+}
+
+// Valid: whether a time can be is nothing that a block says by itself.
+BlockPtr Liar::from_the_future(const Block& block) {
+    auto other = std::make_shared<Block>(block);
+    other->commands.back().time_ns += kHour;
+    other->time_ns = std::max(other->time_ns, other->commands.back().time_ns);
+    other->id = block_digest(*other);
+    return other;
+}
+
+// Its prevote of a round to one node only, which may lock alone then, and its precommits to nobody: what locks
+// differently from round to round has to unlock. Whether anything is left to say.
+bool Liar::favour_one(const BftNode& node, Message& message) {
+    std::erase_if(message.votes, [&](const Vote& vote) {
+        if (vote.validator != id_) return false;
+        const auto rounds = static_cast<std::size_t>(vote.round) + vote.height;
+        const bool is_favourite = node.config().peers[rounds % node.config().peers.size()] == message.to;
+        return vote.type == VoteType::precommit || !is_favourite;
+    });
+    if (message.votes.empty()) return false;
+    for (Vote& vote : message.votes) {
+        if (vote.validator != id_) continue;
+        ++counters_.favoured;
+        if (is_other_side(message.to) && mine_ && vote.value == mine_->id)
+            vote = sign(node, vote.type, vote.height, vote.round, other_->id);
+    }
+    return true;
 }
 
 Digest Liar::some_value(const Digest& honest) {
@@ -156,7 +188,24 @@ void Liar::lie(const BftNode& node, const Message& honest, std::vector<Message>&
         ++counters_.withheld;
         return;
     }
+    if ((habits_ & favouring) != 0 && message.type == MessageType::votes) {
+        if (favour_one(node, message)) out.push_back(std::move(message));
+        return;
+    }
     const bool other = is_other_side(message.to);
+    if ((habits_ & invent_times) != 0 && message.type == MessageType::commands && chance(10)) {
+        message.commands.back().time_ns += kHour;
+        ++counters_.times_invented;
+    }
+    // the same for everybody, so that it could be decided on
+    if ((habits_ & invent_times) != 0 && message.type == MessageType::proposal && message.proposal.proposer == id_ &&
+        message.proposal.pol_round == kNoRound && !message.proposal.block->commands.empty() &&
+        message.proposal.value[0] < std::byte{64}) {
+        message.proposal.block = from_the_future(*message.proposal.block);
+        message.proposal.value = message.proposal.block->id;
+        message.proposal.signature = signer_->sign(sign_bytes(node.genesis(), message.proposal));
+        ++counters_.times_invented;
+    }
     if ((habits_ & equivocate_proposals) != 0 && message.type == MessageType::proposal &&
         message.proposal.proposer == id_ && message.proposal.pol_round == kNoRound) {
         if (!mine_ || mine_->id != message.proposal.value) {

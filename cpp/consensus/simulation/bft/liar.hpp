@@ -23,6 +23,8 @@ class Liar {
         std::uint64_t delayed = 0;
         std::uint64_t heights_invented = 0;
         std::uint64_t votes_for_all = 0;  // for every value it hears of
+        std::uint64_t times_invented = 0;
+        std::uint64_t favoured = 0;  // votes that one node alone got
     };
 
     Liar(NodeId id, std::uint64_t seed, std::shared_ptr<Signer> signer);
@@ -43,6 +45,8 @@ class Liar {
     bool is_other_side(NodeId peer) const noexcept { return (sides_ >> peer & 1U) != 0; }
     Vote sign(const BftNode& node, VoteType type, Height height, Round round, const Digest& value);
     BlockPtr other_block(const Block& block);
+    static BlockPtr from_the_future(const Block& block);
+    bool favour_one(const BftNode& node, Message& message);
     Digest some_value(const Digest& honest);
     void forge(const BftNode& node, NodeId to, std::vector<Message>& out);
 

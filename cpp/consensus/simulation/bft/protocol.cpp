@@ -14,6 +14,10 @@ void draw_disk(SimOptions& options) {
     options.disk_delay_ns = random.chance_ppm(400'000) ? random.between(1, 60) * 500'000 : 0;
 }
 
+constexpr std::int64_t kMaxClockAheadNs = 300'000'000;  // less than what clocks are off by in a storm
+constexpr std::uint64_t kOperator = 20;                 // the client that asks for changes of validators
+constexpr Power kMostGained = 2;                        // by a correct validator
+
 }  // namespace
 
 BftConfig BftProtocol::config(const SimOptions& options, NodeId id, const std::vector<Power>& powers,
@@ -21,6 +25,8 @@ BftConfig BftProtocol::config(const SimOptions& options, NodeId id, const std::v
     BftConfig config;
     config.id = id;
     for (std::size_t i = 0; i < options.nodes; ++i) {
+        config.peers.push_back(static_cast<NodeId>(i + 1));
+        if (powers[i] == 0) continue;
         Validator validator;
         validator.id = static_cast<NodeId>(i + 1);
         validator.power = powers[i];
@@ -133,11 +139,38 @@ void BftProtocol::cover(const SimCluster<BftProtocol>& sim, Coverage& coverage) 
     cover_all(sim, coverage);
 }
 
+BoundedChanges::BoundedChanges(std::vector<Power> powers, std::vector<bool> liars, const SimKeys& keys)
+    : powers_(std::move(powers)), liars_(std::move(liars)) {
+    for (const auto& signer : keys.signers) keys_.push_back(signer->public_key());
+}
+
+bool BoundedChanges::allows(const Command& command) const {
+    Validator change;
+    if (command.kind != CommandKind::validator) return true;
+    if (!decode_change(command.bytes, change) || change.id > powers_.size()) return false;
+    const Power first = powers_[change.id - 1];
+    return change.key == keys_[change.id - 1] &&
+           (liars_[change.id] ? change.power <= first : change.power >= first && change.power <= first + kMostGained);
+}
+
+Validator BoundedChanges::draw(base::Prng& random) const {
+    Validator change;
+    change.id = static_cast<NodeId>(1 + random.below(powers_.size()));
+    const Power first = powers_[change.id - 1];
+    if (liars_[change.id])
+        change.power = random.chance_ppm(200'000) ? random.below(first + 1) : first;  // a liar that is out does no harm
+    else
+        change.power = first + random.below(kMostGained + 1);
+    change.key = keys_[change.id - 1];
+    return change;
+}
+
 std::vector<Power> LyingBftProtocol::powers(const SimOptions& options) {
     base::Prng random(base::derive_seed(options.seed, "bft/powers"));
     std::vector<Power> powers(options.nodes, 1);
     if (random.chance_ppm(400'000))
         for (Power& power : powers) power = 1 + random.below(4);
+    std::fill(powers.end() - static_cast<std::ptrdiff_t>(options.spare), powers.end(), Power{0});
     return powers;
 }
 
@@ -150,7 +183,7 @@ std::vector<bool> LyingBftProtocol::liars(const SimOptions& options) {
     Power left = max_faulty(std::accumulate(weights.begin(), weights.end(), Power{0}));
     std::vector<bool> lies(options.nodes + 1, false);
     for (const NodeId id : order) {
-        if (weights[id - 1] > left) continue;
+        if (weights[id - 1] > left || weights[id - 1] == 0) continue;
         left -= weights[id - 1];
         lies[id] = true;
     }
@@ -160,25 +193,46 @@ std::vector<bool> LyingBftProtocol::liars(const SimOptions& options) {
 std::unique_ptr<SimNode> LyingBftProtocol::boot(const SimOptions& options, NodeId id, const std::vector<NodeId>&,
                                                 std::uint64_t seed, const Disk& disk) {
     const SimKeys keys(options.nodes, options.seed);
+    const std::vector<Power> weights = powers(options);
+    const std::vector<bool> lies = liars(options);
     std::unique_ptr<Liar> liar;
-    if (liars(options)[id])
+    if (lies[id])
         liar =
             std::make_unique<Liar>(id, base::derive_seed(seed, "bft/liar/" + std::to_string(id)), keys.signers[id - 1]);
-    return std::make_unique<SimNode>(config(options, id, powers(options), keys), keys.signers[id - 1], keys.verifier,
-                                     disk.load(), std::move(liar));
+    BftConfig made = config(options, id, weights, keys);
+    made.rule = std::make_shared<const BoundedChanges>(weights, lies, keys);
+    made.max_clock_ahead_ns = kMaxClockAheadNs;
+    // some clusters gossip so seldom that a lock stays alone for rounds
+    if (options.seed % 3 == 0) made.status_ticks *= 8;
+    return std::make_unique<SimNode>(std::move(made), keys.signers[id - 1], keys.verifier, disk.load(),
+                                     std::move(liar));
 }
 
 void LyingBftProtocol::draw_options(SimOptions& options, base::Prng& random) {
     const std::size_t sizes[] = {4, 4, 4, 7, 7, 5, 6, 10};
     options.nodes = sizes[random.below(8)];
-    options.max_append_entries = 1 + random.below(8);
+    options.max_append_entries = 4 + random.below(8);
+    options.spare = options.nodes > 4 ? random.below(3) : 0;
     draw_disk(options);
+}
+
+// A change of the validators, asked for at any node; two nodes may ask for different ones in the same breath.
+void LyingBftProtocol::disturb(SimCluster<LyingBftProtocol>& sim, base::Prng& random) {
+    const auto at = static_cast<NodeId>(1 + random.below(sim.size()));
+    if (!sim.is_up(at) || sim.is_paused(at)) return;
+    const BftNode& node = sim.node(at)->real();
+    const auto& rule = static_cast<const BoundedChanges&>(*node.config().rule);
+    const Validator change = rule.draw(random);
+    const std::uint64_t last = node.chain().clients.last(kOperator);
+    sim.act(at, [&](Node& real) {
+        (void)real.propose_change(change, {kOperator, last + 1, last}, std::max(real.clock_ns(), std::int64_t{0}));
+    });
 }
 
 void LyingBftProtocol::cover(const SimCluster<LyingBftProtocol>& sim, Coverage& coverage) {
     cover_all(sim, coverage);
     Liar::Counters sum;
-    std::uint64_t evidence = 0, forged = 0, unread = 0, overflown = 0, invalid = 0;
+    std::uint64_t evidence = 0, forged = 0, invalid = 0, untimely = 0;
     for (NodeId id = 1; id <= sim.size(); ++id) {
         const SimNode* node = sim.node(id);
         if (node == nullptr) continue;
@@ -192,15 +246,15 @@ void LyingBftProtocol::cover(const SimCluster<LyingBftProtocol>& sim, Coverage& 
             sum.delayed += counters.delayed;
             sum.heights_invented += counters.heights_invented;
             sum.votes_for_all += counters.votes_for_all;
+            sum.times_invented += counters.times_invented;
+            sum.favoured += counters.favoured;
             continue;
         }
         evidence += node->real().evidence().size();
         invalid += node->real().counters().invalid_proposals;
+        untimely += node->real().counters().untimely;
         for (NodeId other = 1; other <= sim.size(); ++other) {
-            const PeerCounters counters = node->real().peer(other);
-            forged += counters.forged;
-            unread += counters.unread;
-            overflown += counters.overflown;
+            forged += node->real().peer(other).forged;
         }
     }
     coverage.add("lies: votes for two values", sum.votes_equivocated);
@@ -211,9 +265,13 @@ void LyingBftProtocol::cover(const SimCluster<LyingBftProtocol>& sim, Coverage& 
     coverage.add("lies: delayed", sum.delayed);
     coverage.add("lies: heights invented", sum.heights_invented);
     coverage.add("lies: votes for every value", sum.votes_for_all);
+    coverage.add("lies: times invented", sum.times_invented);
+    coverage.add("lies: votes for one node alone", sum.favoured);
     coverage.add("evidence of equivocation", evidence);
     coverage.add("forgeries seen through", forged);
     coverage.add("invalid proposals", invalid);
+    coverage.add("times too far ahead", untimely);
+    coverage.add("changes of validators", sim.invariants().changes());
 }
 
 }  // namespace fastmas::consensus::bft

@@ -9,6 +9,7 @@
 #include "consensus/simulation/bft/disk.hpp"
 #include "consensus/simulation/bft/invariants.hpp"
 #include "consensus/simulation/bft/sim_node.hpp"
+#include "consensus/simulation/bft/sim_signer.hpp"
 #include "consensus/simulation/scenario.hpp"
 
 namespace fastmas::consensus::bft {
@@ -47,19 +48,35 @@ struct BftProtocol {
 
   protected:
     static BftConfig config(const SimOptions& options, NodeId id, const std::vector<Power>& powers,
-                            const struct SimKeys& keys);
+                            const SimKeys& keys);
 };
 
-// The same with weights, and with as many liars as there may be without breaking agreement, all drawn from the
-// cluster's seed.
+// Lets validators come, go and change their weight as long as liars stay below a third whatever is decided on: a liar's
+// power never grows beyond what it was at first, a correct one's never falls below.
+class BoundedChanges final : public CommandRule {
+  public:
+    BoundedChanges(std::vector<Power> powers, std::vector<bool> liars, const SimKeys& keys);
+    bool allows(const Command& command) const override;
+    // One that it allows.
+    Validator draw(base::Prng& random) const;
+
+  private:
+    std::vector<Power> powers_;  // by node id - 1
+    std::vector<bool> liars_;    // by node id
+    std::vector<PublicKey> keys_;
+};
+
+// The same with weights, nodes that are no validators at first, changes of validators, clocks that are off, and with as
+// many liars as there may be without breaking agreement, all drawn from the cluster's seed.
 struct LyingBftProtocol : BftProtocol {
     static constexpr const char* kName = "bft";
     static std::unique_ptr<Node> boot(const SimOptions& options, NodeId id, const std::vector<NodeId>& voters,
                                       std::uint64_t seed, const Disk& disk);
     static void draw_options(SimOptions& options, base::Prng& random);
+    static void disturb(SimCluster<LyingBftProtocol>& sim, base::Prng& random);
     static void cover(const SimCluster<LyingBftProtocol>& sim, Coverage& coverage);
-    static std::vector<Power> powers(const SimOptions& options);
-    static std::vector<bool> liars(const SimOptions& options);  // by node id
+    static std::vector<Power> powers(const SimOptions& options);  // by node id - 1; 0: no validator at first
+    static std::vector<bool> liars(const SimOptions& options);    // by node id
 };
 
 }  // namespace fastmas::consensus::bft

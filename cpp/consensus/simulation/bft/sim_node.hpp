@@ -1,6 +1,7 @@
 // A node of a simulated BFT cluster: a correct one, or a liar in its place.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -35,6 +36,14 @@ class SimNode {
     Submission propose(Payload command, const Session& session, std::int64_t now_ns) {
         return node_.propose(std::move(command), session, now_ns);
     }
+    Submission propose_change(const Validator& change, const Session& session, std::int64_t now_ns) {
+        return node_.propose_change(change, session, now_ns);
+    }
+    void tell_time(std::int64_t now_ns) noexcept {
+        node_.set_clock(now_ns);
+        clock_ns_ = std::max(clock_ns_, now_ns);
+    }
+    std::int64_t clock_ns() const noexcept { return clock_ns_; }  // the latest it was told
     bool has_ready() const noexcept { return node_.has_ready() || (liar_ && liar_->has_due()); }
     const Ready& ready() {
         const Ready& honest = node_.ready();
@@ -68,6 +77,7 @@ class SimNode {
     std::unique_ptr<Liar> liar_;
     std::vector<Message> lies_;
     Ready ready_;
+    std::int64_t clock_ns_ = INT64_MIN;
 };
 
 }  // namespace fastmas::consensus::bft
