@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ROOT / "tests" / "mutation" / "run"
+TABLE = RUN.with_name("table")
 
 BUG = """
 [[bug]]
@@ -112,3 +113,8 @@ def test_verdicts_are_noted_a_bug_a_line(tmp_path: Path) -> None:
     run(tmp_path, bug() + bug("blind", number=2), "--record")
     noted = json.loads((tmp_path / "tests" / "mutation" / "verdicts.json").read_text())
     assert noted == {"sums/plus": {"table": "caught"}, "sums/blind": {"table": "missed"}}
+
+
+def test_the_docs_show_the_noted_verdicts() -> None:
+    done = subprocess.run([sys.executable, str(TABLE), "--check"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
