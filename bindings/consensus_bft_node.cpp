@@ -39,13 +39,15 @@ class PythonBft {
 
     template <class Body>
     auto enter(Body body) {
-        if (busy_.exchange(true))
+        // [N1 acquire] pairs with [N1 release] in Leave: what an earlier call did to the node is seen
+        if (busy_.exchange(true, std::memory_order_acquire))
             throw base::ConfigError("node " + std::to_string(id_) +
                                     " was called while it is in another call; call it from one thread, and not from "
                                     "its own signer, verifier or rule");
         struct Leave {
             std::atomic<bool>& flag;
-            ~Leave() { flag = false; }
+            // [N1 release] pairs with [N1 acquire] above
+            ~Leave() { flag.store(false, std::memory_order_release); }
         } leave{busy_};
         if (!failure_->empty())
             throw base::InvariantError("node " + std::to_string(id_) + " stopped when its " + *failure_ +

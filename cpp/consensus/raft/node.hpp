@@ -129,6 +129,8 @@ class RaftNode {
     const LogEnd& lost() const noexcept { return hard_.lost; }
     bool is_witness() const noexcept { return config_.witness; }
     const std::vector<Progress>& progress() const noexcept { return peers_; }
+    // Up to here the log was handed out in Ready::entries as it is; behind it while max_writes_in_flight are under way.
+    Index written_index() const noexcept { return written_; }
     std::size_t writes_in_flight() const noexcept { return writes_.in_flight(); }
     const Counters& counters() const noexcept { return counters_; }
     const RaftConfig& config() const noexcept { return config_; }

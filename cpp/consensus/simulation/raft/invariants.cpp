@@ -172,14 +172,14 @@ void InvariantChecker::check_election(const RaftNode& node, const Seen& seen) {
              at(must_hold));
 }
 
-// With as many writes in flight as may be, the log is ahead of what was handed out.
-Index InvariantChecker::known_commit(const RaftNode& node, const Seen& seen) {
+// With as many writes in flight as may be, the log is ahead of what was handed out, and may hold other entries there.
+Index InvariantChecker::known_commit(const RaftNode& node) {
     const bool full = node.writes_in_flight() == node.config().max_writes_in_flight;
-    return full ? std::min<Index>(node.commit_index(), seen.log.size()) : node.commit_index();
+    return full ? std::min(node.commit_index(), node.written_index()) : node.commit_index();
 }
 
 void InvariantChecker::check_commit(const RaftNode& node, const Seen& seen, const std::vector<const SimDisk*>& disks) {
-    const Index commit = known_commit(node, seen);
+    const Index commit = known_commit(node);
     if (commit > seen.log.size()) fail(node, "what is committed is stored", at(commit));
     if (node.role() == Role::leader && node.log().term(node.commit_index()) != node.term())
         fail(node, "a leader commits by counting replicas of entries of its own term only (paper 5.4.2)", at(commit));
@@ -275,7 +275,7 @@ void InvariantChecker::after_step(const RaftNode& node, const std::vector<const 
     }
     seen.hard = {node.term(), node.vote()};
     seen.led = leads;
-    seen.commit = known_commit(node, seen);
+    seen.commit = known_commit(node);
 }
 
 void InvariantChecker::check_log(const RaftNode& node, const SimDisk& disk) const {

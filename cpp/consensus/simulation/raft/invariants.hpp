@@ -75,7 +75,7 @@ class InvariantChecker {
     void check_memberships(const RaftNode& node);
     static Link extend(const Link& previous, const Entry& entry);
     void check_matching(const RaftNode& node, Index index, const Link& link);
-    static Index known_commit(const RaftNode& node, const Seen& seen);
+    static Index known_commit(const RaftNode& node);
     void check_election(const RaftNode& node, const Seen& seen);
     void check_commit(const RaftNode& node, const Seen& seen, const std::vector<const SimDisk*>& disks);
 
