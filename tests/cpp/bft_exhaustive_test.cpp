@@ -6,12 +6,11 @@
 //   bft_exhaustive_test --liar 2 --lies 1 --last-round 1 --timeouts 1 --round-ends 1 --crashes 0
 //
 // Prints the bounds and how many states there were; fails with the shortest path to a broken rule.
-#include <chrono>
 #include <cstring>
 #include <iostream>
 
 #include "consensus/simulation/bft/model.hpp"
-#include "consensus/simulation/explorer.hpp"
+#include "explore_cluster.hpp"
 
 using namespace fastmas::consensus;
 using bft::BftModel;
@@ -32,7 +31,6 @@ struct World {
 };
 
 bool explore(const World& world, bool verbose) {
-    using Clock = std::chrono::steady_clock;
     const auto number = [](const char* name, std::uint64_t value) {
         return std::string(" --") + name + " " + std::to_string(value);
     };
@@ -41,8 +39,6 @@ bool explore(const World& world, bool verbose) {
                                 number("last-round", world.last_round) + number("timeouts", world.timeouts) +
                                 number("round-ends", world.round_ends) + number("crashes", world.crashes) +
                                 number("only-proposals", world.only_proposals) + number("begin-in", world.begin_in);
-    std::cout << options << std::endl;
-    const auto start = Clock::now();
     BftModel model({world.nodes, world.liar == 0 ? bft::ValidatorSet::kNowhere : world.liar - 1, world.lies,
                     static_cast<bft::Round>(world.first_round), static_cast<bft::Round>(world.last_round),
                     !world.only_proposals, static_cast<bft::Round>(world.begin_in)});
@@ -52,21 +48,7 @@ bool explore(const World& world, bool verbose) {
     bounds.proposals = 2;
     bounds.crashes = world.crashes;
     bounds.max_states = world.max_states;
-    Explorer<BftModel> explorer(model, world.nodes, bounds);
-    const Exploration found = explorer.run([&](const Exploration& so_far, std::size_t frontier) {
-        if (verbose)
-            std::cout << "  depth " << so_far.depth << ": " << so_far.states << " states, " << frontier << " to look at"
-                      << std::endl;
-    });
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
-    std::cout << "  " << found.states << " states, " << found.transitions << " transitions, depth " << found.depth
-              << "; " << found.node_states << " node states, " << found.messages << " messages, " << found.steps
-              << " steps of the real code; " << seconds << " s; "
-              << (found.is_complete ? "nothing left to look at" : "not complete") << "\n";
-    if (found.violation.empty()) return found.is_complete;
-    std::cerr << options << "\n" << found.violation << "\n";
-    for (std::size_t i = 0; i < found.path.size(); ++i) std::cerr << "  " << i + 1 << ". " << found.path[i] << "\n";
-    return false;
+    return fastmas::testing::search(model, world.nodes, bounds, options, verbose);
 }
 
 // Sanitizers are after the code, not after the states: with them the first of the small worlds, the least, is enough.

@@ -16,19 +16,14 @@ struct World {
     consensus::Bounds bounds;
 };
 
+// Searches one world and prints what it found under `heading`, the line that runs it again; whether all of it is right.
 template <class Model>
-bool explore_world(const char* program, const World& world, bool verbose) {
+bool search(Model& model, std::size_t nodes, const consensus::Bounds& bounds, const std::string& heading,
+            bool verbose) {
     using Clock = std::chrono::steady_clock;
-    const consensus::Bounds& bounds = world.bounds;
-    const std::string options = " --nodes " + std::to_string(world.nodes) + " --timeouts " +
-                                std::to_string(bounds.timeouts) + " --heartbeats " + std::to_string(bounds.heartbeats) +
-                                " --proposals " + std::to_string(bounds.proposals) + " --crashes " +
-                                std::to_string(bounds.crashes) + " --duplicates " + std::to_string(bounds.duplicates) +
-                                " --per-link " + std::to_string(bounds.per_link);
-    std::cout << program << options << std::endl;
+    std::cout << heading << std::endl;
     const auto start = Clock::now();
-    Model model(world.nodes);
-    consensus::Explorer<Model> explorer(model, world.nodes, bounds);
+    consensus::Explorer<Model> explorer(model, nodes, bounds);
     const consensus::Exploration found = explorer.run([&](const consensus::Exploration& so_far, std::size_t frontier) {
         if (verbose)
             std::cout << "  depth " << so_far.depth << ": " << so_far.states << " states, " << frontier << " to look at"
@@ -40,9 +35,21 @@ bool explore_world(const char* program, const World& world, bool verbose) {
               << " steps of the real code; " << seconds << " s; "
               << (found.is_complete ? "nothing left to look at" : "not complete") << "\n";
     if (found.violation.empty()) return found.is_complete;
-    std::cerr << program << options << "\n" << found.violation << "\n";
+    std::cerr << heading << "\n" << found.violation << "\n";
     for (std::size_t i = 0; i < found.path.size(); ++i) std::cerr << "  " << i + 1 << ". " << found.path[i] << "\n";
     return false;
+}
+
+template <class Model>
+bool explore_world(const char* program, const World& world, bool verbose) {
+    const consensus::Bounds& bounds = world.bounds;
+    const std::string options = " --nodes " + std::to_string(world.nodes) + " --timeouts " +
+                                std::to_string(bounds.timeouts) + " --heartbeats " + std::to_string(bounds.heartbeats) +
+                                " --proposals " + std::to_string(bounds.proposals) + " --crashes " +
+                                std::to_string(bounds.crashes) + " --duplicates " + std::to_string(bounds.duplicates) +
+                                " --per-link " + std::to_string(bounds.per_link);
+    Model model(world.nodes);
+    return search(model, world.nodes, bounds, program + options, verbose);
 }
 
 // Sanitizers are after the code, not after the states: with them the last of the small worlds, the least, is enough.
