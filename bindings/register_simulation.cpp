@@ -12,8 +12,8 @@ py::dict as_dict(const SeedOutcome& outcome) {
     py::list rows, history;
     for (const auto& [name, count] : outcome.coverage.rows()) rows.append(py::make_tuple(name, count));
     for (const auto& seen : outcome.history)
-        history.append(
-            py::make_tuple(seen.session.client, seen.session.sequence, seen.call_ns, seen.return_ns, seen.answer));
+        history.append(py::make_tuple(seen.session.client, seen.session.sequence, seen.is_read, seen.call_ns,
+                                      seen.return_ns, seen.answer.count));
     py::dict out;
     out["is_well"] = outcome.is_well;
     out["phase"] = outcome.phase;

@@ -291,6 +291,34 @@ TEST(states_are_compacted_once_others_vouch_for_them) {
     CHECK_EQUAL(rig.at(2)->height(), 12U);
 }
 
+// Seed 5 of the simulation: two nodes had made a checkpoint that nobody vouched for yet, and crashed; the blocks before
+// it were gone with them, and those who lacked the last one waited for ever.
+TEST(who_restarts_gives_blocks_before_a_state_that_nobody_vouches_for) {
+    BftRig rig(4, {}, [](BftConfig& config) { config.checkpoint_every = 4; });
+    const auto passes = BftRig::among({1, 2, 3});
+    for (std::uint64_t sequence = 1; rig.at(1)->applied_height() < 4; ++sequence) {
+        rig.propose(1, "c", sequence);
+        rig.tick(40, passes);
+    }
+    DrivenBft& first = rig.at(1);
+    first.disk.compact(first->checkpoint(payload("state")));
+    first->compact(first->applied_index(), payload("state"));
+    CHECK(first->proven() == nullptr && first->decided(1) != nullptr);
+    rig.boot(1);
+    CHECK_EQUAL(rig.at(1)->height(), 5U);
+    CHECK(rig.at(1)->decided(1) != nullptr && rig.at(1)->decided(4) != nullptr && rig.at(1)->decided(5) == nullptr);
+    rig.tick(40, BftRig::among({1, 4}));
+    CHECK_EQUAL(rig.at(4)->height(), 5U);
+    CHECK_EQUAL(rig.at(4).restored.size(), 0U);
+    // a gap in what is stored helps nobody: those from behind it on are kept, and none when they end before the state
+    PersistentState stored = rig.at(1).disk.load();
+    stored.decided.erase(stored.decided.begin() + 1);
+    const auto boot = [&] { return BftNode(rig.at(1)->config(), rig.keys.signers[0], rig.keys.verifier, stored); };
+    CHECK(boot().decided(1) == nullptr && boot().decided(3) != nullptr);
+    stored.decided.pop_back();
+    CHECK(boot().log().empty());
+}
+
 TEST(the_callers_duties_are_checked) {
     BftRig rig(1);
     CHECK_THROWS(rig.at(1)->advance(), ConfigError, "call ready() first");

@@ -14,15 +14,32 @@ Plan drawn(std::uint64_t seed) {
     return Scenario<RaftProtocol>::draw(seed, 20);
 }
 
-ClientHistory history_of(const std::vector<std::array<std::int64_t, 3>>& calls) {
+// Requests 1, 2, ... of client 1, each with when it was sent, when answered and as which number (0: never), and reads
+// (of how many).
+struct Op {
+    std::int64_t call_ns, return_ns;
+    std::uint64_t count;
+    bool is_read = false;
+};
+
+std::string check(const std::vector<Op>& ops, const std::vector<std::uint64_t>& order) {
+    std::vector<std::uint64_t> numbers, digests{0};
+    for (const std::uint64_t sequence : order) {
+        numbers.push_back(ClientHistory::number_of({1, sequence, 0}));
+        digests.push_back(Recorder::extend(digests.back(), numbers.back()));
+    }
     ClientHistory history;
     std::uint64_t sequence = 0;
-    for (const auto& [call_ns, return_ns, answer] : calls) {
-        const Session session{1, ++sequence, 0};
-        history.call(session, call_ns);
-        if (answer != 0) history.answer(session, static_cast<std::uint64_t>(answer), return_ns);
+    for (const Op& op : ops) {
+        const std::size_t one = op.is_read ? history.read(2, op.call_ns) : history.call({1, ++sequence, 0}, op.call_ns);
+        const std::uint64_t digest = op.count < digests.size() ? digests[op.count] : 7;
+        if (op.return_ns != 0) history.answer(one, {op.count, digest}, op.return_ns);
     }
-    return history;
+    return history.check(numbers);
+}
+
+bool says(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
 }
 
 }  // namespace
@@ -84,14 +101,39 @@ TEST(a_script_that_cannot_be_read_names_its_line) {
 }
 
 TEST(answers_that_contradict_time_are_not_linearizable) {
-    CHECK_EQUAL(history_of({{0, 5, 1}, {6, 9, 2}}).check(), "");
-    CHECK_EQUAL(history_of({{0, 9, 2}, {1, 8, 1}}).check(), "");
-    CHECK_EQUAL(history_of({{0, 0, 0}, {1, 8, 1}}).check(), "");
+    CHECK_EQUAL(check({{0, 5, 1}, {6, 9, 2}}, {1, 2}), "");
+    CHECK_EQUAL(check({{0, 9, 2}, {1, 8, 1}}, {2, 1}), "");
+    CHECK_EQUAL(check({{0, 0, 0}, {1, 8, 1}}, {2}), "");     // the first never took effect
+    CHECK_EQUAL(check({{0, 0, 0}, {1, 8, 1}}, {2, 1}), "");  // or did so later
     // the second was sent after the first was answered, and took effect before it
-    CHECK(history_of({{0, 5, 2}, {6, 9, 1}})
-              .check()
-              .find("answered before a request was sent that took effect earlier") != std::string::npos);
-    CHECK(history_of({{0, 5, 1}, {0, 9, 1}}).check().find("two requests got answer 1") != std::string::npos);
+    CHECK(says(check({{0, 5, 2}, {6, 9, 1}}, {2, 1}), "as if request 2 of client 1 had been before it"));
+    // an operation without an answer took effect before it was sent
+    CHECK(says(check({{8, 0, 0}, {1, 5, 2}}, {1, 2}), "which was sent only at 8 ns"));
+}
+
+TEST(answers_that_no_state_gives_are_not_linearizable) {
+    CHECK(says(check({{0, 5, 1}, {0, 9, 1}}, {1, 2}), "answered as number 1, but took effect as number 2"));
+    CHECK(says(check({{0, 5, 2}, {0, 9, 1}}, {2}), "from a state that never was, of 2 requests"));
+    CHECK(says(check({{0, 5, 1}}, {2}), "never took effect"));
+}
+
+TEST(reads_are_in_the_order_too) {
+    CHECK_EQUAL(check({{0, 5, 1}, {6, 7, 1, true}, {6, 8, 1, true}, {0, 9, 0, true}}, {1}), "");
+    CHECK_EQUAL(check({{0, 5, 1}, {2, 3, 0, true}, {3, 4, 1, true}}, {1}), "");
+    CHECK_EQUAL(check({{0, 0, 0}, {2, 3, 1, true}}, {1}), "");       // of a request whose client has no answer
+    CHECK_EQUAL(check({{0, 5, 1}, {6, 0, 0, true}}, {1}), "");       // without an answer
+    CHECK(says(check({{0, 5, 1}, {6, 7, 0, true}}, {1}), "sent"));   // stale: 1 was answered before
+    CHECK(says(check({{9, 15, 1}, {6, 7, 1, true}}, {1}), "sent"));  // of a request not sent yet
+    CHECK(says(check({{0, 9, 1}, {2, 3, 1, true}, {4, 5, 0, true}}, {1}), "sent"));  // one read undoes another
+    CHECK(says(check({{0, 9, 1}, {2, 3, 5, true}}, {1}), "a state that never was"));
+}
+
+TEST(a_script_whose_options_cannot_be_is_a_wrong_call) {
+    CHECK_THROWS(simulate_script("raft", "nodes 3\nelection_ticks 2\nheartbeat_ticks 2\n"), ConfigError,
+                 "election_ticks must exceed heartbeat_ticks");
+    CHECK_THROWS(simulate_script("raft", "nodes 3\ncheck_quorum 0\nlease_ns 1000\n"), ConfigError, "check_quorum");
+    CHECK_THROWS(simulate_script("raft", "nodes 3\nlease_ns 1000\nat 5 skew 1 800\n"), ConfigError,
+                 "a script's speed of a clock is 900 to 1100, got 800");
 }
 
 TEST(a_failure_is_shrunk_to_what_it_needs) {

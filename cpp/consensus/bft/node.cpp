@@ -33,6 +33,13 @@ BftNode::BftNode(BftConfig config, std::shared_ptr<Signer> signer, std::shared_p
         pending_ = std::make_shared<const Snapshot>(std::move(stored.snapshot));
     }
     for (Decided& decided : stored.decided) {
+        if (decided.block != nullptr && decided.block->height <= applied_height_) {
+            const bool follows = log_.empty() || log_.back().block->height + 1 == decided.block->height;
+            if (!follows) log_.clear();
+            log_.push_back(std::move(decided));
+            continue;
+        }
+        if (!log_.empty() && log_.back().block->height != chain_.height) log_.clear();
         const char* problem = decided.block == nullptr
                                   ? "it is missing"
                                   : chain_.check(*decided.block, config_.limits, config_.rule.get());
@@ -49,6 +56,7 @@ BftNode::BftNode(BftConfig config, std::shared_ptr<Signer> signer, std::shared_p
             boundaries_.push_back(std::make_shared<const ChainState>(chain_));
         log_.push_back(std::move(decided));
     }
+    if (!log_.empty() && log_.back().block->height != chain_.height) log_.clear();
     if (hard_.height > chain_.height + 1)
         throw base::ConfigError("the stored votes are of height " + std::to_string(hard_.height) +
                                 ", which must follow the last stored block's (" + std::to_string(chain_.height) +

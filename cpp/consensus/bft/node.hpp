@@ -85,7 +85,8 @@ class BftNode {
     // Asynchronous storage: the write of this number and all before it are durable.
     void stored(std::uint64_t write);
     // The state machine's state after the last applied entry, which must be that of a checkpoint height, is durable
-    // with the chain's (checkpoint()). Blocks before it go once others have vouched for it.
+    // with the chain's (checkpoint()). Blocks before it go once others have vouched for it: those in log() are to stay
+    // stored, else nobody may be left who could give a laggard what it lacks.
     void compact(Index index, Payload state);
     // Whether compact(applied_index(), ...) would be taken now.
     bool checkpoint_due() const noexcept;

@@ -53,7 +53,8 @@ struct HardState {
     }
 };
 
-// What a restarted node is given back. The blocks follow the snapshot without a gap.
+// What a restarted node is given back. The blocks have no gap, and the last one before the snapshot is the one it was
+// made after: a state that is not vouched for yet helps no laggard, so the blocks it covers are still stored.
 struct PersistentState {
     HardState hard_state;
     Snapshot snapshot;  // of height 0 = none

@@ -1,4 +1,5 @@
-// SimCluster: nodes, time, delivery, the caller's duties, crashes. Proposals are in simulator_propose.cpp.
+// SimCluster: nodes, time, delivery, crashes. What a node asks of its caller is in duties.cpp, proposals in
+// propose.cpp.
 #include "consensus/simulation/cluster.hpp"
 
 #include <algorithm>
@@ -52,6 +53,7 @@ const typename SimCluster<P>::Member& SimCluster<P>::member(NodeId node) const {
 template <class P>
 void SimCluster<P>::boot(NodeId node, bool is_restart) {
     Member& at = member(node);
+    if constexpr (kTears<Disk, Ready>) counters_.torn_records += at.disk.mend();
     // a restarted node draws other time-outs than it did before, else two could collide for ever
     at.node = P::boot(options_, node, voters_, options_.seed + counters_.restarts * 0x9e3779b97f4a7c15ULL, at.disk);
     tell_time(at);
@@ -66,6 +68,7 @@ void SimCluster<P>::boot(NodeId node, bool is_restart) {
         at.applier->restore(snapshot.index, snapshot.state);
         if (options_.check_invariants) checker_.on_restore(*at.node, snapshot, at.applier->commands());
     }
+    if (observer_ != nullptr) observer_->began(node);
     tell(Moment::started, *at.node);
 }
 
@@ -76,9 +79,10 @@ void SimCluster<P>::stop(NodeId node) {
     at.node.reset();
     if constexpr (kStoresLater<Disk>) {
         if (!at.disk.idle()) ++counters_.lost_writes;
-        at.disk.crash();
+        at.disk.crash(random_);
     }
     at.disk_done_ns = INT64_MAX;
+    at.sync_fails = false;
 }
 
 template <class P>
@@ -132,17 +136,35 @@ void SimCluster<P>::pause(NodeId node, std::int64_t duration_ns) {
 }
 
 template <class P>
-void SimCluster<P>::set_clock(NodeId node, std::int64_t thousandths, std::int64_t offset_ns) {
-    member(node).tick_ns = options_.tick_ns * 1000 / thousandths;
-    member(node).clock_offset_ns = offset_ns;
+void SimCluster<P>::hang_disk(NodeId node, std::int64_t duration_ns) {
+    if (!kStoresLater<Disk> || options_.disk_delay_ns == 0) return pause(node, duration_ns);
+    Member& at = member(node);
+    at.disk_hangs_until_ns = std::max(at.disk_hangs_until_ns, now_ns_ + duration_ns);
+    if (at.disk_done_ns != INT64_MAX) at.disk_done_ns = std::max(at.disk_done_ns, at.disk_hangs_until_ns);
 }
 
 template <class P>
-void SimCluster<P>::mend_clocks() noexcept {
+void SimCluster<P>::run_clock(Member& at, std::int64_t thousandths) noexcept {
+    at.clock_base_ns = clock_of(at);
+    at.clock_since_ns = now_ns_;
+    at.thousandths = thousandths;
+    at.tick_ns = options_.tick_ns * 1000 / thousandths;
+}
+
+template <class P>
+void SimCluster<P>::set_clock(NodeId node, std::int64_t thousandths, std::int64_t offset_ns) {
+    Member& at = member(node);
+    run_clock(at, thousandths);
+    at.clock_offset_ns = offset_ns;
+}
+
+template <class P>
+void SimCluster<P>::mend_machines() noexcept {
     for (Member& at : members_) {
-        at.tick_ns = options_.tick_ns;
+        run_clock(at, 1000);
         at.clock_offset_ns = 0;
-        at.paused_until_ns = INT64_MIN;
+        at.sync_fails = false;
+        at.paused_until_ns = at.disk_hangs_until_ns = INT64_MIN;
         at.next_tick_ns = std::min(at.next_tick_ns, now_ns_ + options_.tick_ns);
     }
 }
@@ -251,8 +273,13 @@ void SimCluster<P>::finish_write() {
         });
         Member& at = *found;
         now_ns_ = std::max(now_ns_, at.disk_done_ns);
+        if (at.sync_fails && at.node) {
+            ++counters_.failed_syncs;
+            crash(at.node->id());
+            return;
+        }
         const std::uint64_t write = at.disk.finish_one();
-        at.disk_done_ns = at.disk.idle() ? INT64_MAX : now_ns_ + random_.between(1, options_.disk_delay_ns);
+        at.disk_done_ns = at.disk.idle() ? INT64_MAX : draw_disk_done_ns(at);
         ++counters_.late_writes;
         // some acknowledgements stand for those before them, too
         if (!at.node || (!at.disk.idle() && random_.chance_ppm(200'000))) return;
@@ -338,110 +365,18 @@ void SimCluster<P>::tick_next() {
         at.next_tick_ns += at.tick_ns;
         ++counters_.ticks;
         tell_time(at);
-        at.node->tick();
+        if constexpr (requires { at.node->tick(now_ns_); })
+            at.node->tick(clock_of(at));
+        else
+            at.node->tick();
         process(at.node->id());
         return;
     }
 }
 
 template <class P>
-bool SimCluster<P>::crash_here(NodeId node) {
-    if (options_.crash_point_ppm == 0 || !random_.chance_ppm(options_.crash_point_ppm)) return false;
-    crash(node);
-    return true;
-}
-
-template <class P>
-void SimCluster<P>::process(NodeId node) {
-    Member& at = members_[node - 1];
-    if (at.node) tell(Moment::changed, *at.node);
-    while (at.node && at.node->has_ready())
-        if (!process_ready(at, node)) return;
-    if (!at.node) return;
-    if (options_.check_invariants) checker_.after_step(*at.node, disks_);
-    if (pending_ != nullptr) note_commit();
-    if (options_.snapshot_every != 0) maybe_compact(at);
-}
-
-template <class P>
-bool SimCluster<P>::process_ready(Member& at, NodeId node) {
-    // the duties of ready.hpp, in their order; a crash may come between any two
-    const Ready& ready = at.node->ready();
-    if constexpr (requires { checker_.on_ready(*at.node, ready); })
-        if (options_.check_invariants) checker_.on_ready(*at.node, ready);
-    if (crash_here(node)) return false;
-    if (ready.must_sync) {
-        if (P::replaces(at.disk, ready)) ++counters_.truncations;
-        store(at, ready);
-        tell(Moment::stored, *at.node);
-        if (options_.check_invariants) checker_.on_persist(*at.node, ready);
-        if (crash_here(node)) return false;
-    }
-    for (const Message& message : ready.messages) {
-        if (options_.check_invariants) checker_.on_send(*at.node, message, at.disk);
-        if (options_.trace) trace_.push_back(P::trace(message, now_ns_));
-        tell(Moment::sends, *at.node, &message);
-        network_.send(message, now_ns_);
-        if (crash_here(node)) return false;
-    }
-    apply(at, node, ready);
-    if (!at.node) return false;
-    at.node->advance();
-    tell(Moment::changed, *at.node);
-    return true;
-}
-
-template <class P>
-void SimCluster<P>::store(Member& at, const Ready& ready) {
-    if constexpr (kStoresLater<Disk>) {
-        if (options_.disk_delay_ns != 0) {
-            if (at.disk.idle()) at.disk_done_ns = now_ns_ + random_.between(1, options_.disk_delay_ns);
-            at.disk.stage(ready);
-            return;
-        }
-    }
-    at.disk.persist(ready);
-}
-
-template <class P>
-void SimCluster<P>::apply(Member& at, NodeId node, const Ready& ready) {
-    if (ready.snapshot != nullptr) {
-        ++counters_.snapshots_installed;
-        at.snapshot_at = ready.snapshot->index;
-        if (!has_machine(*at.node)) return;
-        at.applier = std::make_unique<Applier>(factory_(node));
-        at.applier->restore(ready.snapshot->index, ready.snapshot->state);
-        at.snapshot_at = ready.snapshot->index;
-        if (options_.check_invariants) checker_.on_restore(*at.node, *ready.snapshot, at.applier->commands());
-    }
-    for (const Entry& entry : ready.committed) {
-        const Applied applied = at.applier->apply(entry);
-        if (options_.check_invariants) checker_.on_apply(*at.node, entry, applied);
-        if (applied.kind == Applied::Kind::duplicate && entry.index > highest_seen_) ++counters_.duplicates;
-        highest_seen_ = std::max(highest_seen_, entry.index);
-        if (applied.kind != Applied::Kind::effect) continue;
-        if (applied.result.status == ResultStatus::broken)
-            on_broken(node, applied.index, applied.result.reply);
-        else
-            on_effect(node, entry, applied);
-        if (!at.node) return;  // poisoned: it stops here
-        if (observer_) observer_(node, entry.session, applied);
-    }
-}
-
-template <class P>
-void SimCluster<P>::maybe_compact(Member& at) {
-    const Index applied = at.node->applied_index();
-    if (applied < at.snapshot_at + options_.snapshot_every || !at.applier->machine().can_snapshot()) return;
-    const auto snapshot = P::snapshot(*at.node, at.applier->snapshot());
-    at.disk.compact(snapshot);
-    at.node->compact(applied, snapshot.state);
-    at.snapshot_at = applied;
-    ++counters_.snapshots_taken;
-}
-
-template <class P>
 void SimCluster<P>::check_logs() const {
+    if (!options_.check_invariants) return;
     for (const Member& at : members_)
         if (at.node) checker_.check_log(*at.node, at.disk);
 }

@@ -2,6 +2,7 @@
 // seed.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -15,7 +16,9 @@
 #include "consensus/applier.hpp"
 #include "consensus/simulation/divergence.hpp"
 #include "consensus/simulation/network.hpp"
+#include "consensus/simulation/observer.hpp"
 #include "consensus/simulation/options.hpp"
+#include "consensus/simulation/record_disk.hpp"
 
 namespace fastmas::consensus {
 
@@ -47,16 +50,27 @@ struct ClusterCounters {
     std::uint64_t restarts = 0;
     std::uint64_t snapshots_taken = 0;
     std::uint64_t snapshots_installed = 0;
-    std::uint64_t elections = 0;    // by nodes that have since stopped
-    std::uint64_t truncations = 0;  // entries a node had stored and replaced
-    std::uint64_t late_writes = 0;  // acknowledged after the node went on
-    std::uint64_t lost_writes = 0;  // in flight when their node crashed
+    std::uint64_t elections = 0;     // by nodes that have since stopped
+    std::uint64_t truncations = 0;   // entries a node had stored and replaced
+    std::uint64_t late_writes = 0;   // acknowledged after the node went on
+    std::uint64_t lost_writes = 0;   // in flight when their node crashed
+    std::uint64_t torn_writes = 0;   // a crash came in the middle of them
+    std::uint64_t torn_records = 0;  // found at a restart, and cut off
+    std::uint64_t failed_syncs = 0;  // which their node does not survive
+    std::uint64_t crashes_in_compaction = 0;
 };
 
 // A disk that can take a write now and have it durable later; its node then has stored().
 template <class Disk>
 inline constexpr bool kStoresLater = requires(Disk& disk) {
     disk.finish_one();
+};
+
+// A disk whose writes can be torn.
+template <class Disk, class Ready>
+inline constexpr bool kTears = requires(Disk& disk, const Ready& ready) {
+    disk.tear(ready, Tear());
+    disk.mend();
 };
 
 // Whether the node's entries reach a state machine.
@@ -120,13 +134,19 @@ class SimCluster {
     // The node stands still, like a stopped process: no tick, and messages wait.
     void pause(NodeId node, std::int64_t duration_ns);
     bool is_paused(NodeId node) const { return member(node).paused_until_ns > now_ns_; }
+    // The node's disk does nothing; with storage that acknowledges at once, neither does the node.
+    void hang_disk(NodeId node, std::int64_t duration_ns);
+    // The node's disk fails to make the next write durable; nobody knows how much of it is. Its node stops at once: to
+    // try again would be told of success, and the data is gone.
+    void fail_sync(NodeId node) { member(node).sync_fails = true; }
     // The node's clock ticks at thousandths of its speed (900 is a tenth slow) and tells a time that is off.
     void set_clock(NodeId node, std::int64_t thousandths, std::int64_t offset_ns);
-    // Ends pauses; all clocks run at their speed and are right.
-    void mend_clocks() noexcept;
-    // Hears of every command that takes effect on any node, after it was applied.
-    using Observer = std::function<void(NodeId, const Session&, const Applied&)>;
-    void observe(Observer observer) { observer_ = std::move(observer); }
+    // Ends pauses; no disk hangs or is about to fail; all clocks run at their speed and are right.
+    void mend_machines() noexcept;
+    // What the node's own monotonic clock says; it goes on while the node stands still.
+    std::int64_t clock_ns(NodeId node) const { return clock_of(member(node)); }
+    // Hears what the nodes' machines were given from now on; nullptr for nobody. Outlives the cluster.
+    void observe(SimObserver* observer) noexcept { observer_ = observer; }
     void set_crash_point_ppm(std::uint32_t ppm) noexcept { options_.crash_point_ppm = ppm; }
 
     std::uint64_t elections() const noexcept;
@@ -157,9 +177,14 @@ class SimCluster {
         Disk disk;
         std::int64_t next_tick_ns = 0;
         std::int64_t tick_ns = 0;          // of its own clock
+        std::int64_t thousandths = 1000;   // how fast that runs,
+        std::int64_t clock_base_ns = 0;    // and what it said
+        std::int64_t clock_since_ns = 0;   // when it was set to run so
         std::int64_t clock_offset_ns = 0;  // what it tells beyond the time that it is
         std::int64_t paused_until_ns = INT64_MIN;
+        std::int64_t disk_hangs_until_ns = INT64_MIN;
         std::int64_t disk_done_ns = INT64_MAX;  // when the oldest write in flight is durable
+        bool sync_fails = false;
         Index snapshot_at = 0;
         std::string poisoned;
         explicit Member(std::vector<NodeId> voters) : disk(std::move(voters)) {}
@@ -176,6 +201,11 @@ class SimCluster {
         std::int64_t retry_ns = INT64_MIN;  // not to be handed in again before
     };
 
+    std::int64_t clock_of(const Member& at) const noexcept {
+        return at.clock_base_ns + (now_ns_ - at.clock_since_ns) * at.thousandths / 1000;
+    }
+    void run_clock(Member& at, std::int64_t thousandths) noexcept;
+    Server server(Member& at, NodeId node) noexcept { return {node, at.applier.get(), now_ns_, clock_of(at)}; }
     Member& member(NodeId node);
     const Member& member(NodeId node) const;
     void boot(NodeId node, bool is_restart);
@@ -185,10 +215,13 @@ class SimCluster {
     void tick_next();
     void finish_write();
     std::int64_t next_write_ns() const noexcept;
+    std::int64_t draw_disk_done_ns(const Member& at) noexcept {
+        return std::max(now_ns_ + random_.between(1, options_.disk_delay_ns), at.disk_hangs_until_ns);
+    }
     void process(NodeId node);
     bool process_ready(Member& at, NodeId node);
     bool crash_here(NodeId node);
-    void store(Member& at, const Ready& ready);
+    bool store(Member& at, NodeId node, const Ready& ready);
     void apply(Member& at, NodeId node, const Ready& ready);
     void on_effect(NodeId node, const Entry& entry, const Applied& applied);
     void on_broken(NodeId node, std::uint64_t index, const Payload& reason);
@@ -199,7 +232,7 @@ class SimCluster {
     void tell_time(Member& at) {
         if constexpr (requires { at.node->tell_time(now_ns_); }) at.node->tell_time(now_ns_ + at.clock_offset_ns);
     }
-    void maybe_compact(Member& at);
+    void maybe_compact(Member& at, NodeId node);
     std::int64_t next_tick_ns() const noexcept;
     void jump_to(std::int64_t at_ns) noexcept;
     bool hand_in(const std::vector<Payload>& commands);
@@ -233,7 +266,7 @@ class SimCluster {
     std::string broken_;
     ClusterCounters counters_;
     std::vector<TraceEvent> trace_;
-    Observer observer_;
+    SimObserver* observer_ = nullptr;
     Watcher watcher_;
 };
 

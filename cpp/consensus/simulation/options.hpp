@@ -43,6 +43,8 @@ struct SimOptions {
     std::size_t witnesses = 0;  // so many of the voters, the last ones, keep no commands (protocols that offer it)
     // Storage acknowledges a write this much later, while the node goes on (protocols that offer it); 0 = at once.
     std::int64_t disk_delay_ns = 0;
+    std::uint32_t priorities = 0;  // nodes wait 0, 1, ... up to this many time-outs more before they stand (likewise)
+    std::int64_t lease_ns = 0;     // leaders answer reads alone for so long (protocols that offer it); 0 = never
 };
 
 }  // namespace fastmas::consensus

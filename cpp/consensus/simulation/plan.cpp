@@ -19,10 +19,15 @@ struct Form {
     std::string_view parts;
 };
 constexpr std::array kForms = {
-    Form{Kind::submit, "submit", "nab"},     Form{Kind::crash, "crash", "n"},       Form{Kind::restart, "restart", "n"},
-    Form{Kind::partition, "partition", "a"}, Form{Kind::cut, "cut", "no"},          Form{Kind::heal, "heal", ""},
-    Form{Kind::clog, "clog", "noa"},         Form{Kind::network, "network", "abc"}, Form{Kind::crashes, "crashes", "a"},
-    Form{Kind::pause, "pause", "na"},        Form{Kind::skew, "skew", "na"},        Form{Kind::disturb, "disturb", "a"},
+    Form{Kind::submit, "submit", "nab"},    Form{Kind::crash, "crash", "n"},
+    Form{Kind::restart, "restart", "n"},    Form{Kind::partition, "partition", "a"},
+    Form{Kind::cut, "cut", "no"},           Form{Kind::heal, "heal", ""},
+    Form{Kind::clog, "clog", "noa"},        Form{Kind::network, "network", "abc"},
+    Form{Kind::crashes, "crashes", "a"},    Form{Kind::pause, "pause", "na"},
+    Form{Kind::skew, "skew", "na"},         Form{Kind::disturb, "disturb", "a"},
+    Form{Kind::read, "read", "na"},         Form{Kind::isolate, "isolate", "nab"},
+    Form{Kind::transfer, "transfer", "no"}, Form{Kind::hang, "hang", "na"},
+    Form{Kind::failsync, "failsync", "n"},
 };
 
 const Form& form_of(Kind kind) {
@@ -51,6 +56,9 @@ void each_option(Options& options, Visit visit) {
     visit("spare", options.spare);
     visit("witnesses", options.witnesses);
     visit("disk_delay_ns", options.disk_delay_ns);
+    visit("lease_ns", options.lease_ns);
+    visit("priorities", options.priorities);
+    visit("check_invariants", options.check_invariants);
 }
 
 std::string name_of(NodeId node) {
@@ -115,6 +123,7 @@ void check(const Plan& plan) {
     in_range("delay_low_ns", static_cast<std::uint64_t>(options.network.delay_low_ns), 0,
              static_cast<std::uint64_t>(options.network.delay_high_ns));
     in_range("timeout_ns", static_cast<std::uint64_t>(options.timeout_ns), 1, kMs * 1'000'000);
+    in_range("lease_ns", static_cast<std::uint64_t>(options.lease_ns), 0, kMs * 1000);
     in_range("disk_delay_ns", static_cast<std::uint64_t>(options.disk_delay_ns), 0, kMs * 1000);
     in_range("window", options.window, 0, std::size_t{1} << 20);
     in_range("spare", options.spare, 0, options.nodes - 1);
@@ -126,15 +135,20 @@ void check(const Plan& plan) {
                                         std::to_string(node) + "; give it more nodes");
         const std::string_view verb = form_of(action.kind).verb;
         const bool links = action.kind == Kind::cut || action.kind == Kind::clog;
-        if ((action.node == kAll && action.kind != Kind::restart) || action.other == kAll ||
-            (links && (action.node == kLeader || action.other == kLeader)) ||
-            (action.kind == Kind::skew && action.node == kLeader))
+        if ((action.node == kAll && action.kind != Kind::restart && action.kind != Kind::read) ||
+            action.other == kAll || (links && (action.node == kLeader || action.other == kLeader)))
             throw base::ConfigError("'" + std::string(verb) + "' takes a node by its number, got '" +
                                     (action.node == kAll || action.other == kAll ? "all" : "leader") +
                                     "'; write a line for each node it is meant for");
         if (action.kind == Kind::submit) in_range("number of requests", action.b, 0, 100'000);
-        if (action.kind == Kind::skew) in_range("speed of a clock", action.a, 1, 1'000'000);
-        if (action.kind == Kind::pause || action.kind == Kind::clog) in_range("wait", action.a, 0, kMs);
+        if (action.kind == Kind::skew) {
+            const std::uint64_t off = options.lease_ns != 0 ? max_skew(options) : 999;
+            in_range("speed of a clock", action.a, 1000 - off, options.lease_ns != 0 ? 1000 + off : 1'000'000);
+        }
+        if (action.kind == Kind::isolate) in_range("kind of isolation", action.a, 0, kMs);
+        if (action.kind == Kind::read) in_range("lease", action.a, 0, 1);
+        if (action.kind == Kind::pause || action.kind == Kind::clog || action.kind == Kind::hang)
+            in_range("wait", action.a, 0, kMs);
         if (action.kind == Kind::crashes) in_range("chance in a million", action.a, 0, 1'000'000);
         if (action.kind == Kind::network)
             for (const std::uint64_t chance : {action.a, action.b, action.c})
@@ -144,7 +158,11 @@ void check(const Plan& plan) {
 
 }  // namespace
 
-Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& random) {
+std::uint64_t max_skew(const SimOptions& options) noexcept {
+    return options.lease_ns != 0 ? 100 : 500;
+}
+
+Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& random, bool has_reads) {
     Plan plan{options, seconds, {}};
     const std::size_t nodes = options.nodes;
     const auto any_node = [&] { return static_cast<NodeId>(1 + random.below(nodes)); };
@@ -155,8 +173,70 @@ Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& rand
                          std::uint64_t c = 0) {
         plan.actions.push_back({at_ms, kind, node, other, a, b, c});
     };
+    const auto read = [&](std::uint32_t all_ppm) {
+        act(Kind::read, random.chance_ppm(all_ppm) ? kAll : leader_or_any(500'000), 0,
+            options.lease_ns != 0 && random.chance_ppm(600'000));
+    };
+    // What reads and leases are there for: a leader that loses touch, others that go on, and clients that write to
+    // those and read from it every few milliseconds.
+    const auto siege = [&] {
+        const auto traffic = [&](std::int64_t duration_ms, bool reads = true) {
+            for (const std::int64_t end_ms = at_ms + duration_ms; at_ms < end_ms;) {
+                at_ms += random.between(1, options.lease_ns != 0 ? 5 : 12);
+                if (random.chance_ppm(600'000)) act(Kind::submit, kLeader, 0, 10 + random.below(3), 1);
+                if (reads) read(900'000);
+            }
+        };
+        if (random.chance_ppm(500'000)) {
+            // a leader in full possession of its powers
+            act(Kind::heal);
+            act(Kind::network);
+            act(Kind::crashes);
+            act(Kind::restart, kAll);
+            traffic(random.between(200, 400));
+        }
+        if (options.lease_ns != 0)
+            for (NodeId node = 0; node <= nodes; ++node) {
+                const bool is_last = node == nodes;  // the leader's clock is the slowest, or any is
+                const NodeId whose = is_last ? kLeader : node + 1;
+                const bool is_slow = is_last ? random.chance_ppm(700'000) : random.chance_ppm(200'000);
+                act(Kind::skew, whose, 0, is_slow ? 1'000 - max_skew(options) : 1'000 + max_skew(options));
+            }
+        const std::uint64_t some = random.next() & ((std::uint64_t{2} << nodes) - 2);
+        switch (random.below(5)) {
+            case 0:
+                act(Kind::isolate, kLeader, 0, random.chance_ppm(750'000) ? random.below(3) : 300);
+                break;
+            case 1:
+                // told to stand, the other one needs nobody's patience
+                act(Kind::transfer, kLeader, any_node());
+                act(Kind::isolate, kLeader, 0, random.chance_ppm(500'000) ? 1 : 300);
+                break;
+            case 2:
+                act(Kind::hang, kLeader, 0, 50 + random.below(400));
+                traffic(random.between(1, 40));
+                act(Kind::isolate, kLeader);
+                break;
+            case 3:
+                // what was said before they ceased to hear of it reaches it when they have gone on
+                act(Kind::isolate, kLeader, 0, 110 + random.below(random.chance_ppm(500'000) ? 90 : 400));
+                traffic(random.between(1, 30));
+                act(Kind::isolate, kLeader, 0, 2);
+                traffic(random.between(80, 250), random.chance_ppm(300'000));
+                break;
+            default:
+                // those that hear it no more stand, and whoever still does comes back from a crash
+                act(Kind::isolate, kLeader, 0, 0, some);
+                traffic(random.between(100, 300));
+                act(Kind::crash, any_node());
+                act(Kind::restart, kAll);
+        }
+        traffic(random.between(100, 400));
+        act(Kind::heal);
+    };
     while (at_ms < seconds * 1000) {
         at_ms += random.between(1, 60);
+        if (has_reads && nodes > 1 && random.chance_ppm(12'000)) siege();
         if (at_ms >= weather_ends_ms) {
             is_storm = !is_storm;
             weather_ends_ms = at_ms + random.between(500, is_storm ? 6'000 : 3'000);
@@ -165,13 +245,15 @@ Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& rand
                 act(Kind::network);
                 act(Kind::crashes);
                 act(Kind::restart, kAll);
+                for (NodeId node = 1; node <= nodes; ++node) act(Kind::skew, node, 0, 1'000);
             }
         }
         if (random.chance_ppm(700'000))
             act(Kind::submit, leader_or_any(700'000), 0, 10 + random.below(3), 1 + random.below(4));
+        if (has_reads && random.chance_ppm(500'000)) read(700'000);
         if (!random.chance_ppm(is_storm ? 250'000 : 20'000)) continue;
         const NodeId node = any_node(), other = any_node();
-        switch (random.below(14)) {
+        switch (random.below(17)) {
             case 0:
             case 1:
                 act(Kind::crash, leader_or_any(400'000));
@@ -201,8 +283,17 @@ Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& rand
             case 10:
                 act(Kind::pause, leader_or_any(500'000), 0, 20 + random.below(800));
                 break;
+            case 12:
+                act(Kind::hang, leader_or_any(600'000), 0, 20 + random.below(600));
+                break;
+            case 14:
+                act(Kind::failsync, leader_or_any(500'000));
+                break;
+            case 13:
+                act(Kind::isolate, leader_or_any(600'000), 0, random.below(3));
+                break;
             case 11:
-                act(Kind::skew, node, 0, 500 + random.below(1'000));
+                act(Kind::skew, node, 0, 1'000 - max_skew(options) + random.below(2 * max_skew(options) + 1));
                 break;
             default:
                 act(Kind::disturb, 0, 0, random.next());

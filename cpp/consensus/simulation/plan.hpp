@@ -18,18 +18,24 @@ inline constexpr NodeId kAll = UINT32_MAX;
 
 struct Action {
     enum class Kind : std::uint8_t {
-        submit,     // client `a` sends its next `b` requests to `node`
-        crash,      // `node`
+        submit,  // client `a` sends its next `b` requests to `node`
+        read,    // `node`, or every node that leads, is asked for the state; `a` = 1: under a lease, where there is one
+        crash,   // `node`
         restart,    // `node`, or all that are down
         partition,  // nodes whose bit in `a` is set from the others
         cut,        // the link from `node` to `other`, one way
-        heal,       // all cuts
-        clog,       // what `node` sends `other` arrives `a` ms later at the earliest
-        network,    // loses, doubles and reorders `a`, `b`, `c` in a million
-        crashes,    // a node with work at hand crashes in the middle of it, `a` in a million
-        pause,      // `node` stands still for `a` ms, like a stopped process: no tick, no message
-        skew,       // the clock of `node` runs at `a` thousandths of its speed, and is off by `a` - 1000 ms
-        disturb,    // the protocol's own faults, drawn from the seed `a`
+        isolate,   // `node` from the others, or those whose bit in `b` is set: wholly, or (`a` = 1) it hears nothing of
+                   // them, or (2) they nothing of it, or (more) what they say reaches it `a` ms later at the earliest
+        transfer,  // `node` hands its leadership to `other`, in protocols that offer it
+        hang,      // the disk of `node` does nothing for `a` ms
+        failsync,  // the disk of `node` fails to make its next write durable
+        heal,      // all cuts
+        clog,      // what `node` sends `other` arrives `a` ms later at the earliest
+        network,   // loses, doubles and reorders `a`, `b`, `c` in a million
+        crashes,   // a node with work at hand crashes in the middle of it, `a` in a million
+        pause,     // `node` stands still for `a` ms, like a stopped process: no tick, no message
+        skew,      // the clock of `node` runs at `a` thousandths of its speed, and is off by `a` - 1000 ms
+        disturb,   // the protocol's own faults, drawn from the seed `a`
     };
     std::int64_t at_ms = 0;  // from the start
     Kind kind = Kind::submit;
@@ -47,8 +53,10 @@ struct Plan {
 };
 
 // Storms, in which everything goes wrong, and calm between them, in which a cluster gets its work done. `options` has
-// the protocol's own already.
-Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& random);
+// the protocol's own already; `has_reads`: nodes can be asked for the state without a log entry.
+Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& random, bool has_reads);
+// How far a clock may run off, in thousandths, for leases to hold.
+std::uint64_t max_skew(const SimOptions& options) noexcept;
 
 // As lines of text, one action each, and back. Throws base::ConfigError that names the line.
 std::string to_text(const Plan& plan, std::string_view protocol);

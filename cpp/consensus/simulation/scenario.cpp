@@ -1,19 +1,39 @@
 #include "consensus/simulation/scenario.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <numeric>
 #include <set>
 
 #include "consensus/simulation/bft/protocol.hpp"
-#include "consensus/simulation/hash_set.hpp"
 #include "consensus/simulation/paxos/protocol.hpp"
 #include "consensus/simulation/raft/protocol.hpp"
 
 namespace fastmas::consensus {
 namespace {
 
-void require(bool condition, const std::string& text) {
-    if (!condition) throw ScenarioFailure(text);
+constexpr std::uint64_t kFirstClient = 10, kClients = 3;
+
+template <class Node>
+inline constexpr bool kReads = requires(Node& node) {
+    node.read(std::uint64_t{});
+};
+
+template <class Node>
+inline constexpr bool kLeases = requires(Node& node) {
+    node.lease_read(std::uint64_t{}, std::int64_t{});
+};
+
+template <class Node>
+auto ask(Node& node, std::uint64_t context, bool under_lease, std::int64_t clock_ns) {
+    if constexpr (kLeases<Node>)
+        if (under_lease) return node.lease_read(context, clock_ns);
+    return node.read(context);
+}
+
+std::vector<std::uint64_t> client_ids() {
+    std::vector<std::uint64_t> ids(kClients);
+    std::iota(ids.begin(), ids.end(), kFirstClient);
+    return ids;
 }
 
 }  // namespace
@@ -32,65 +52,6 @@ void Coverage::add(const Coverage& other) {
     simulated_seconds += other.simulated_seconds;
 }
 
-Result Recorder::apply(const Command& command) {
-    std::uint64_t number = 0;
-    std::memcpy(&number, command.bytes.data(), sizeof number);
-    require(command.index == numbers_.size() + 1, "indexes of commands have no gap");
-    require(command.time_ns >= time_ns_, "time never falls");
-    time_ns_ = command.time_ns;
-    numbers_.push_back(number);
-    digest_ = mix64(digest_ ^ number);
-    return {ResultStatus::applied, Payload(std::as_bytes(std::span(&command.index, 1)))};
-}
-
-std::uint64_t Recorder::digest() {
-    return digest_;
-}
-
-Payload Recorder::snapshot() {
-    return Payload(std::as_bytes(std::span(numbers_)));
-}
-
-void Recorder::restore(std::span<const std::byte> state) {
-    numbers_.resize(state.size() / sizeof(std::uint64_t));
-    if (!state.empty()) std::memcpy(numbers_.data(), state.data(), state.size());
-    digest_ = 0;
-    for (const std::uint64_t number : numbers_) digest_ = mix64(digest_ ^ number);
-}
-
-void ClientHistory::call(const Session& session, std::int64_t now_ns) {
-    const auto [place, is_new] = places_.try_emplace(session.client << 32 | session.sequence, seen_.size());
-    if (is_new) seen_.push_back({session, now_ns});
-}
-
-void ClientHistory::answer(const Session& session, std::uint64_t answer, std::int64_t now_ns) {
-    const auto place = places_.find(session.client << 32 | session.sequence);
-    if (place == places_.end() || seen_[place->second].answer != 0) return;
-    seen_[place->second].answer = answer;
-    seen_[place->second].return_ns = now_ns;
-    ++answered_;
-}
-
-std::string ClientHistory::check() const {
-    std::vector<Seen> order;
-    for (const Seen& one : seen_)
-        if (one.answer != 0) order.push_back(one);
-    std::sort(order.begin(), order.end(), [](const Seen& x, const Seen& y) { return x.answer < y.answer; });
-    std::int64_t latest_call_ns = INT64_MIN;
-    std::uint64_t last = 0;
-    for (const Seen& one : order) {
-        if (one.answer == last) return "two requests got answer " + std::to_string(last);
-        last = one.answer;
-        // everything with a lower answer took effect before it, so it was called before this one returned
-        if (one.return_ns < latest_call_ns)
-            return "request " + std::to_string(one.session.sequence) + " of client " +
-                   std::to_string(one.session.client) +
-                   " was answered before a request was sent that took effect earlier";
-        latest_call_ns = std::max(latest_call_ns, one.call_ns);
-    }
-    return "";
-}
-
 template <class P>
 Plan Scenario<P>::draw(std::uint64_t seed, std::int64_t seconds) {
     base::Prng random(base::derive_seed(seed, "scenario"));
@@ -103,23 +64,30 @@ Plan Scenario<P>::draw(std::uint64_t seed, std::int64_t seconds) {
     P::draw_options(options, random);
     options.snapshot_every = random.chance_ppm(500'000) ? 5 + random.below(40) : 0;
     options.timeout_ns = 60'000'000'000;
-    return draw_plan(options, seconds, random);
+    return draw_plan(options, seconds, random, kReads<Node>);
 }
 
 template <class P>
-Scenario<P>::Scenario(Plan plan) : plan_(std::move(plan)) {
-    for (std::uint64_t id = 10; id < 13; ++id) clients_.push_back({id});
+Clients::Trust Scenario<P>::trust(const SimOptions& options) {
+    Clients::Trust trust;
+    if constexpr (requires { P::liars(options); }) {
+        for (const auto power : P::powers(options)) trust.weights.push_back(power);
+        trust.lies = P::liars(options);
+        for (std::size_t i = 0; i < trust.weights.size(); ++i)
+            if (trust.lies[i + 1]) trust.liars_weight += trust.weights[i];
+    }
+    return trust;
 }
+
+template <class P>
+Scenario<P>::Scenario(Plan plan)
+    : plan_(std::move(plan)), clients_(client_ids(), plan_.options.nodes, trust(plan_.options)) {}
 
 template <class P>
 void Scenario<P>::start(typename SimCluster<P>::Watcher watcher) {
     sim_ = std::make_unique<SimCluster<P>>(
         plan_.options, [](NodeId) { return std::make_unique<Recorder>(); }, std::move(watcher));
-    sim_->observe([this](NodeId, const Session& session, const Applied& applied) {
-        for (Client& client : clients_)
-            if (client.id == session.client) client.sequence = std::max(client.sequence, session.sequence + 1);
-        history_.answer(session, applied.index, sim_->now_ns());
-    });
+    sim_->observe(&clients_);
 }
 
 template <class P>
@@ -146,6 +114,11 @@ void Scenario<P>::act(const Action& action) {
     switch (action.kind) {
         case Kind::submit:
             return submit(action);
+        case Kind::read:
+            for (NodeId node = 1; node <= sim_->size(); ++node)
+                if (action.node == kAll ? sim_->is_up(node) && P::leads(*sim_->node(node)) : leads == node)
+                    read(node, action.a != 0);
+            return;
         case Kind::crash:
             if (leads != kNoNode && sim_->is_up(leads)) sim_->crash(leads);
             return;
@@ -160,6 +133,29 @@ void Scenario<P>::act(const Action& action) {
             return;
         case Kind::cut:
             return sim_->cut(action.node, action.other, true);
+        case Kind::isolate:
+            if (leads == kNoNode) return;
+            for (NodeId other = 1; other <= sim_->size(); ++other) {
+                if (other == leads || (action.b != 0 && (action.b >> other & 1U) == 0)) continue;
+                if (action.a > 2) {
+                    sim_->clog(other, leads, static_cast<std::int64_t>(action.a) * 1'000'000);
+                    continue;
+                }
+                if (action.a != 1) sim_->cut(leads, other, true);
+                if (action.a != 2) sim_->cut(other, leads, true);
+            }
+            return;
+        case Kind::transfer:
+            if constexpr (requires { P::transfer(*sim_, leads, action.other); })
+                if (leads != kNoNode && sim_->is_up(leads)) P::transfer(*sim_, leads, action.other);
+            return;
+        case Kind::hang:
+            if (leads == kNoNode || !sim_->is_up(leads)) return;
+            ++hangs_;
+            return sim_->hang_disk(leads, static_cast<std::int64_t>(action.a) * 1'000'000);
+        case Kind::failsync:
+            if (leads != kNoNode && sim_->is_up(leads)) sim_->fail_sync(leads);
+            return;
         case Kind::heal:
             return sim_->heal();
         case Kind::clog:
@@ -177,8 +173,9 @@ void Scenario<P>::act(const Action& action) {
             ++pauses_;
             return sim_->pause(leads, static_cast<std::int64_t>(action.a) * 1'000'000);
         case Kind::skew:
-            ++skews_;
-            return sim_->set_clock(action.node, std::max<std::int64_t>(static_cast<std::int64_t>(action.a), 1),
+            if (leads == kNoNode) return;
+            skews_ += action.a != 1'000;
+            return sim_->set_clock(leads, std::max<std::int64_t>(static_cast<std::int64_t>(action.a), 1),
                                    (static_cast<std::int64_t>(action.a) - 1000) * 1'000'000);
         case Kind::disturb:
             base::Prng random(action.a);
@@ -190,22 +187,35 @@ template <class P>
 void Scenario<P>::submit(const Action& action) {
     NodeId node = action.node == kLeader ? sim_->leader() : action.node;
     if (node == kNoNode) node = 1;
-    const auto client =
-        std::find_if(clients_.begin(), clients_.end(), [&](const Client& one) { return one.id == action.a; });
-    if (client == clients_.end()) return;
-    const std::uint64_t first = client->sequence;
+    if (!clients_.knows(action.a)) return;
+    const std::uint64_t first = clients_.first_request(action.a);
     for (std::uint64_t k = 0; k < action.b && sim_->is_up(node) && !sim_->is_paused(node); ++k) {
-        const std::uint64_t number = client->id << 32 | (first + k);
-        const Session session{client->id, first + k, first - 1};
-        history_.call(session, sim_->now_ns());
-        sim_->submit(node, Payload(std::as_bytes(std::span(&number, 1))), session);
+        const Session session{action.a, first + k, first - 1};
+        const std::uint64_t number = ClientHistory::number_of(session);
+        clients_.ask(session, node, sim_->now_ns());
+        const auto proposal = sim_->submit(node, Payload(std::as_bytes(std::span(&number, 1))), session);
+        if (proposal.status != ProposeStatus::appended) clients_.refused(session, node);
+    }
+}
+
+template <class P>
+void Scenario<P>::read(NodeId node, bool under_lease) {
+    if constexpr (kReads<Node>) {
+        if (!sim_->is_up(node) || sim_->is_paused(node)) return;
+        sim_->act(node, [&](Node& at) {
+            // the context says what the read must cover, for the invariants
+            const std::uint64_t context = sim_->invariants().committed();
+            clients_.ask_read(node, context, sim_->now_ns());
+            const auto status = ask(at, context, under_lease && plan_.options.lease_ns != 0, sim_->clock_ns(node));
+            if (status != decltype(status)::registered) clients_.read_refused(node);
+        });
     }
 }
 
 template <class P>
 void Scenario<P>::mend() {
     sim_->heal();
-    sim_->mend_clocks();
+    sim_->mend_machines();
     sim_->set_crash_point_ppm(0);
     NetworkOptions& network = sim_->network_options();
     network.loss_ppm = network.duplicate_ppm = network.reorder_ppm = 0;
@@ -217,16 +227,33 @@ template <class P>
 void Scenario<P>::liveness() {
     phase_ = "liveness";
     mend();
-    require(sim_->settle(20'000'000'000), "a healthy cluster settles within 20 s");
+    // who lacks what was compacted gets the state in parts, the next one when it has the last; twice, should a leader
+    // be lost amid it
+    std::uint64_t commands = 0;
+    for (NodeId node = 1; node <= sim_->size(); ++node) commands = std::max(commands, sim_->applied(node));
+    const std::uint64_t parts = commands * sizeof(std::uint64_t) / plan_.options.max_snapshot_part_bytes;
+    const std::int64_t transfer_ns = static_cast<std::int64_t>(parts) * 2 * plan_.options.network.delay_high_ns;
+    require(sim_->settle(20'000'000'000 + 2 * transfer_ns), "a healthy cluster settles within 20 s");
     if constexpr (requires { P::mended(*sim_); }) {
         P::mended(*sim_);
         require(sim_->settle(20'000'000'000), "a healthy cluster settles once all its nodes take part");
     }
     const std::uint64_t before = sim_->applied(1);
     const std::uint64_t number = 1U << 30;
+    const std::int64_t called_ns = sim_->now_ns();
     const Burst burst = sim_->propose({Payload(std::as_bytes(std::span(&number, 1)))}, std::nullopt);
     require(burst.status == BurstStatus::committed, "a healthy cluster answers: " + burst.text);
+    clients_.answered({0, number, 0}, Recorder::answer_of(burst.results.front()->reply), called_ns, sim_->now_ns());
     require(sim_->settle(5'000'000'000), "a healthy cluster settles after a proposal");
+    if constexpr (kReads<Node>) {
+        for (const bool under_lease : {false, true, false}) {
+            const std::uint64_t reads = history().reads_answered();
+            read(sim_->leader(), under_lease);
+            sim_->run_for(1'000'000'000);
+            require(history().reads_answered() > reads, "the leader of a healthy cluster answers a read");
+        }
+        require(sim_->settle(5'000'000'000), "a healthy cluster settles after a read");
+    }
     sim_->check_logs();
     const std::set<std::uint64_t> once(numbers(1).begin(), numbers(1).end());
     require(once.size() == numbers(1).size(), "no command took effect twice");
@@ -236,10 +263,10 @@ void Scenario<P>::liveness() {
         require(sim_->applied(node) == before + 1, "every replica has applied the same number of commands");
         require(numbers(node) == numbers(1), "every replica has applied the same commands in the same order");
     }
-    for (const Client& client : clients_) check_client(client);
-    if (P::keeps_its_leader(plan_.options)) discipline();
-    const std::string broken = history_.check();
+    for (const std::uint64_t client : client_ids()) check_client(client);
+    const std::string broken = history().check(numbers(1));
     require(broken.empty(), "what clients saw is linearizable: " + broken);
+    if (P::keeps_its_leader(plan_.options)) discipline();
 }
 
 // In a healthy cluster nobody takes the lead from a leader that has a majority, and one without it does not lead for
@@ -314,9 +341,29 @@ void Scenario<P>::add_to(Coverage& coverage) const {
     coverage.add("links clogged", clogs_);
     coverage.add("nodes stopped for a while", pauses_);
     coverage.add("clocks gone wrong", skews_);
-    coverage.add("requests answered to clients", history_.answered());
+    coverage.add("disks that hung", hangs_);
+    if constexpr (kTears<typename P::Disk, typename P::Ready>) {
+        coverage.add("writes torn by a crash", counters.torn_writes);
+        coverage.add("torn records cut off", counters.torn_records);
+    }
+    coverage.add("failed syncs", counters.failed_syncs);
+    coverage.add("crashes amid a compaction", counters.crashes_in_compaction);
+    const Clients::Counters& clients = clients_.counters();
+    coverage.add("requests answered to clients", history().answered());
+    coverage.add("requests given up", clients.given_up);
+    if constexpr (kReads<Node>) {
+        coverage.add("answered out of a snapshot", clients.from_snapshots);
+        coverage.add("answered by a node asked earlier", clients.answered_late);
+        coverage.add("reads answered", history().reads_answered());
+        coverage.add("reads refused", clients.reads_refused);
+        if constexpr (kLeases<Node>) {
+            coverage.add("reads answered under a lease", clients.reads_of_leases);
+            coverage.add("leases that ran out before the answer", clients.leases_run_out);
+        }
+    }
     coverage.add("invariant checks", sim_->invariants().checks());
     P::cover(*sim_, coverage);
+    for (const auto& [name, count] : moments_.rows()) coverage.add(name, count);
     coverage.simulated_seconds += static_cast<double>(simulated_ns_) * 1e-9;
 }
 
@@ -327,10 +374,10 @@ const std::vector<std::uint64_t>& Scenario<P>::numbers(NodeId node) {
 
 // Every request of the client took effect at most once, in order, and all it did not abandon did.
 template <class P>
-void Scenario<P>::check_client(const Client& client) {
+void Scenario<P>::check_client(std::uint64_t client) {
     std::uint64_t last = 0;
     for (const std::uint64_t number : numbers(1)) {
-        if (number >> 32 != client.id) continue;
+        if (number >> 32 != client) continue;
         const std::uint64_t sequence = number & 0xffffffffU;
         require(sequence > last, "a client's requests take effect in order");
         last = sequence;
@@ -342,6 +389,7 @@ void Scenario<P>::count_leaders() {
     int leaders = 0;
     for (NodeId node = 1; node <= sim_->size(); ++node) leaders += sim_->is_up(node) && P::leads(*sim_->node(node));
     two_leaders_ += leaders > 1;
+    if constexpr (requires { P::look(*sim_, moments_); }) P::look(*sim_, moments_);
 }
 
 template <class P>

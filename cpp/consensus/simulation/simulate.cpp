@@ -17,6 +17,9 @@ SeedOutcome run_plan(Plan plan, bool shortens) {
         scenario.run();
         scenario.add_to(outcome.coverage);
     } catch (const std::exception& error) {
+        // a script whose options cannot be is a wrong call and shows nothing
+        const bool began = scenario.phase() != std::string_view("start");
+        if (!began && !shortens && dynamic_cast<const base::ConfigError*>(&error) != nullptr) throw;
         outcome.is_well = false;
         outcome.phase = scenario.phase();
         outcome.failure = error.what();

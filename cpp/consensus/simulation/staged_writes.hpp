@@ -1,4 +1,4 @@
-// Writes of a simulated disk that are under way: a crash loses them.
+// Writes of a simulated disk that are under way: a crash leaves some of them, the last one torn.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,8 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "base/prng.hpp"
 
 namespace fastmas::consensus {
 
@@ -27,14 +29,16 @@ class StagedWrites {
     std::uint64_t finish_one(Persist persist) {
         const Staged staged = std::move(staged_.front());
         staged_.pop_front();
-        Ready ready;
-        if (staged.snapshot) ready.snapshot = &*staged.snapshot;
-        ready.entries = staged.entries;
-        if (staged.hard_state) ready.hard_state = &*staged.hard_state;
-        persist(ready);
+        persist(staged.ready());
         return staged.write;
     }
-    void crash() noexcept { staged_.clear(); }
+    // Any number of the oldest goes to `persist`, the next one to `tear`, the rest is lost.
+    template <class Persist, class Tear>
+    void crash(base::Prng& random, Persist persist, Tear tear) {
+        for (std::uint64_t whole = random.below(staged_.size() + 1); whole != 0; --whole) (void)finish_one(persist);
+        if (!staged_.empty()) tear(staged_.front().ready());
+        staged_.clear();
+    }
 
   private:
     struct Staged {
@@ -42,6 +46,14 @@ class StagedWrites {
         std::optional<std::remove_cvref_t<decltype(*Ready::snapshot)>> snapshot;
         std::vector<typename decltype(Ready::entries)::value_type> entries;
         std::optional<std::remove_cvref_t<decltype(*Ready::hard_state)>> hard_state;
+
+        Ready ready() const noexcept {
+            Ready ready;
+            if (snapshot) ready.snapshot = &*snapshot;
+            ready.entries = entries;
+            if (hard_state) ready.hard_state = &*hard_state;
+            return ready;
+        }
     };
     std::deque<Staged> staged_;
 };

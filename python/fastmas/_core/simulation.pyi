@@ -10,7 +10,7 @@ class Outcome(TypedDict):
     coverage: list[tuple[str, int]]
     simulated_s: float
     answered: int
-    history: list[tuple[int, int, int, int, int]]
+    history: list[tuple[int, int, bool, int, int, int]]
 
 def simulated_protocols() -> list[str]: ...
 def simulate_seed(protocol: str, seed: int, seconds: int) -> Outcome: ...

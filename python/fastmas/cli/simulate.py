@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 AT_ZERO_COUNTS = 100  # seeds from which a row at zero is a failure
+LONG_S, LEAST_ANSWERS = 60, 200  # a seed of so many seconds answers so many requests, whatever its storms
 MAX_SEED = 2**64 - 1
 
 
@@ -127,7 +128,7 @@ def simulate(options: argparse.Namespace) -> int:
         f"{jobs} at a time"
     )
     total: dict[str, int] = {}
-    simulated_s, fewest = 0.0, 2**63
+    simulated_s, fewest, fewest_seed = 0.0, 2**63, 0
     started = time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=40), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=options.quiet or not console.is_terminal) as bar:
@@ -139,7 +140,7 @@ def simulate(options: argparse.Namespace) -> int:
                 return 1
             _merge(total, outcome)
             simulated_s += outcome["simulated_s"]
-            fewest = min(fewest, outcome["answered"])
+            fewest, fewest_seed = min((fewest, fewest_seed), (outcome["answered"], seed))
             bar.advance(task)
     elapsed_s = time.perf_counter() - started
     never = [name for name, count in total.items() if count == 0] if len(seeds) >= AT_ZERO_COUNTS else []
@@ -156,6 +157,14 @@ def simulate(options: argparse.Namespace) -> int:
             f"({simulated_s / elapsed_s:,.0f} times real time); nothing broken; "
             f"at least {fewest:,} requests answered a seed"
         )
+    if options.seconds >= LONG_S and fewest < LEAST_ANSWERS:
+        print(
+            f"seed {fewest_seed} answered only {fewest} requests in {options.seconds} s, {LEAST_ANSWERS} must be: "
+            f"fastmas simulate --protocol {options.protocol} --first {fewest_seed} --seeds 1 "
+            f"--seconds {options.seconds}",
+            file=sys.stderr,
+        )
+        return 1
     if never:
         print(f"never happened, so not tested: {', '.join(never)}", file=sys.stderr)
         return 1

@@ -80,7 +80,7 @@ class Verdict:
     is_linearizable : bool
         Whether there is an order that explains every answer.
     order : tuple of Operation
-        Such an order; without one, the longest that explains the beginning.
+        Such an order, of all that was answered or took effect; without one, the longest that explains the beginning.
     stuck : tuple of Operation
         Without an order: what had returned by the time the longest one ended and fits nowhere after it.
     steps : int
@@ -243,12 +243,16 @@ def _check(operations: list[Operation], model: _Model, max_steps: int) -> Verdic
         if len(taken) >= len(longest) or not stuck:
             longest = tuple(one.number for one, _ in taken)
             stuck = _open_calls(head, event)
-        if not taken:
-            order = tuple(operations[n] for n in longest)
-            return Verdict(False, order, tuple(operations[n] for n in stuck), steps)
-        event, state = taken.pop()
-        done &= ~(1 << event.number)
-        _put_back(event)
+        while True:
+            if not taken:
+                order = tuple(operations[n] for n in longest)
+                return Verdict(False, order, tuple(operations[n] for n in stuck), steps)
+            event, state = taken.pop()
+            done &= ~(1 << event.number)
+            _put_back(event)
+            if not operations[event.number].is_read:
+                break
+            # a read that fits was no choice: it changes nothing, so an order with it later is one with it here, too
         event = event.after
     return Verdict(True, tuple(operations[one.number] for one, _ in taken), (), steps)
 
@@ -328,6 +332,8 @@ def check_linearizable(
     for operation in history:
         if operation.is_read and not callable(getattr(model._machine, "query", None)):
             raise ConfigError("the history has reads, and the state machine has no query(request); add it")
+        if operation.is_read and operation.return_ns is None:
+            continue  # it changed nothing, and nobody saw what it said
         parts.setdefault(partition(operation) if partition is not None else None, []).append(operation)
     order: tuple[Operation, ...] = ()
     steps = 0

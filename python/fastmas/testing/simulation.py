@@ -33,12 +33,13 @@ def client_history(outcome: Outcome) -> list[Operation]:
     ----------
     outcome : dict
         Of `simulate_seed` or `simulate_script`. The simulated machine answers a request with how many have taken
-        effect, itself included.
+        effect, itself included, and a read with how many have.
 
     Returns
     -------
     list of Operation
-        One for each request that was sent, in the order of sending; those that were never answered have no `return_ns`.
+        One for each request or read that was sent, in the order of sending; those that were never answered have no
+        `return_ns`.
 
     Examples
     --------
@@ -48,11 +49,12 @@ def client_history(outcome: Outcome) -> list[Operation]:
     """
     return [
         Operation(
-            request=b"%d.%d" % (client, sequence),
+            request=b"read" if is_read else b"%d.%d" % (client, sequence),
             call_ns=call_ns,
-            return_ns=return_ns if answer else None,
-            reply=b"%d" % answer if answer else None,
+            return_ns=return_ns if return_ns >= 0 else None,
+            reply=b"%d" % answer if return_ns >= 0 else None,
             client=client,
+            is_read=is_read,
         )
-        for client, sequence, call_ns, return_ns, answer in outcome["history"]
+        for client, sequence, is_read, call_ns, return_ns, answer in outcome["history"]
     ]

@@ -1,12 +1,14 @@
 // The disk of a simulated node: what it holds survives a crash, all else does not, writes under way neither.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include "base/prng.hpp"
 #include "consensus/bft/ready.hpp"
 
 namespace fastmas::consensus::bft {
@@ -18,13 +20,17 @@ class SimDisk {
 
     // Duties 1 to 3 of ready.hpp, durable at once and all or nothing.
     void persist(const Ready& ready) {
-        if (ready.snapshot != nullptr) compact(*ready.snapshot);
+        if (ready.snapshot != nullptr) {
+            compact(*ready.snapshot);
+            forget_before(snapshot_.chain.height + 1);
+        }
         decided_.insert(decided_.end(), ready.decided.begin(), ready.decided.end());
         if (ready.hard_state != nullptr) hard_ = *ready.hard_state;
     }
-    void compact(Snapshot snapshot) {
-        std::erase_if(decided_, [&](const Decided& held) { return held.block->height <= snapshot.chain.height; });
-        snapshot_ = std::move(snapshot);
+    // The blocks it covers stay until others have vouched for it.
+    void compact(Snapshot snapshot) { snapshot_ = std::move(snapshot); }
+    void forget_before(Height first) {
+        std::erase_if(decided_, [&](const Decided& held) { return held.block->height < first; });
     }
     // Asynchronous storage: the same, once finish_one() is called.
     void stage(const Ready& ready) {
@@ -46,13 +52,21 @@ class SimDisk {
         persist(ready);
         return staged.write;
     }
-    void crash() noexcept { staged_.clear(); }
+    // Any number of the oldest writes under way is durable all the same, each all or nothing.
+    void crash(base::Prng& random) {
+        for (std::uint64_t whole = random.below(staged_.size() + 1); whole != 0; --whole) (void)finish_one();
+        crash();
+    }
+    void crash() noexcept { staged_.clear(); }  // none of them is
     PersistentState load() const { return {hard_, snapshot_, decided_}; }
 
     const HardState& hard_state() const noexcept { return hard_; }
     const Snapshot& snapshot() const noexcept { return snapshot_; }
     const std::vector<Decided>& decided() const noexcept { return decided_; }
-    Height height() const noexcept { return decided_.empty() ? snapshot_.chain.height : decided_.back().block->height; }
+    Height height() const noexcept {
+        return decided_.empty() ? snapshot_.chain.height
+                                : std::max(snapshot_.chain.height, decided_.back().block->height);
+    }
 
   private:
     struct Staged {

@@ -22,11 +22,11 @@ constexpr std::int64_t kHour = 3'600'000'000'000;
 
 }  // namespace
 
-Liar::Liar(NodeId id, std::uint64_t seed, std::shared_ptr<Signer> signer)
+Liar::Liar(NodeId id, std::uint64_t seed, std::shared_ptr<Signer> signer, std::uint32_t schemes)
     : id_(id), random_(seed), signer_(std::move(signer)), habits_(0), sides_(random_.next()) {
     for (std::uint32_t bit = 1; bit <= invent_times; bit <<= 1U)
         if (chance(60)) habits_ |= bit;
-    if (chance(30)) habits_ = favouring | equivocate_proposals;  // a scheme, which all else would give away
+    if (chance(schemes)) habits_ = favouring | equivocate_proposals;  // a scheme, which all else would give away
 }
 
 void Liar::hear(const Message& message) {

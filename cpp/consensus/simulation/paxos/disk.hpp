@@ -5,12 +5,11 @@
 
 #include "consensus/paxos/log.hpp"
 #include "consensus/paxos/ready.hpp"
-#include "consensus/simulation/staged_writes.hpp"
+#include "consensus/simulation/record_disk.hpp"
 
 namespace fastmas::consensus::paxos {
 
-// Writes are whole. They are durable at once, or, handed over by stage(), later: a crash loses those that are not done.
-class SimDisk {
+class SimDisk : public RecordDisk<SimDisk, Ready, Entry> {
   public:
     explicit SimDisk(const std::vector<NodeId>&) {}
 
@@ -18,19 +17,12 @@ class SimDisk {
     void persist(const Ready& ready) {
         // a staged one may come after a compaction that went further
         if (ready.snapshot != nullptr && ready.snapshot->index > snapshot_.index) compact(*ready.snapshot);
-        for (const Entry& entry : ready.entries)
-            if (entry.ballot && entry.index > log_.snapshot_index()) log_.put(entry);
+        for (const Entry& entry : ready.entries) put(entry);
         if (ready.hard_state != nullptr) hard_state_ = *ready.hard_state;
     }
-    // Asynchronous storage: the same, once finish_one() is called.
-    void stage(const Ready& ready) { staged_.stage(ready); }
-    bool idle() const noexcept { return staged_.idle(); }
-    // The oldest staged write becomes durable; its number.
-    std::uint64_t finish_one() {
-        return staged_.finish_one([this](const Ready& ready) { persist(ready); });
+    void put(const Entry& entry) {
+        if (entry.ballot && entry.index > log_.snapshot_index()) log_.put(entry);
     }
-    void crash() noexcept { staged_.crash(); }
-
     void compact(const Snapshot& snapshot) {
         snapshot_ = snapshot;
         log_.compact(snapshot.index);
@@ -44,7 +36,6 @@ class SimDisk {
     const Snapshot& snapshot() const noexcept { return snapshot_; }
 
   private:
-    StagedWrites<Ready> staged_;
     HardState hard_state_;
     Snapshot snapshot_;
     Log log_;

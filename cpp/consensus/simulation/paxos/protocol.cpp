@@ -57,6 +57,8 @@ void PaxosProtocol::draw_options(SimOptions& options, base::Prng& random) {
     options.max_append_entries = 1 + random.below(8);
     if (options.nodes >= 3 && random.chance_ppm(350'000)) options.spare = random.below(options.nodes - 1);
     options.window = random.chance_ppm(300'000) ? 2 + random.below(6) : 8 + random.below(250);
+    // a change of members fills its window: with links that take a message a round trip, in seconds rather than minutes
+    options.window = std::min(options.window, 32 * options.max_append_entries);
     if (random.chance_ppm(300'000)) options.accept_quorum = 1 + random.below(options.nodes - options.spare);
     options.disk_delay_ns = random.chance_ppm(400'000) ? random.between(1, 60) * 500'000 : 0;
 }

@@ -17,6 +17,8 @@ std::unique_ptr<RaftNode> RaftProtocol::boot(const SimOptions& options, NodeId i
     config.check_quorum = options.check_quorum;
     config.max_append_entries = options.max_append_entries;
     config.max_snapshot_part_bytes = options.max_snapshot_part_bytes;
+    config.lease_ns = options.lease_ns;
+    config.priority = (id - 1) % (options.priorities + 1);
     config.async_storage = options.disk_delay_ns != 0;
     return std::make_unique<RaftNode>(std::move(config), disk.load());
 }
@@ -50,23 +52,24 @@ void RaftProtocol::draw_options(SimOptions& options, base::Prng& random) {
     if (options.nodes >= 3 && random.chance_ppm(500'000)) options.spare = random.below(options.nodes - 1);
     if (options.nodes - options.spare >= 3 && random.chance_ppm(200'000)) options.witnesses = 1;
     if (random.chance_ppm(700'000)) options.max_snapshot_part_bytes = std::size_t{64} << random.below(6);
+    if (random.chance_ppm(300'000)) options.priorities = 1 + static_cast<std::uint32_t>(random.below(2));
+    // What a follower promises lasts at least one tick less than an election time-out by its own clock; both clocks may
+    // be off by the share that draw_plan() keeps to.
+    if (options.check_quorum && random.chance_ppm(500'000)) {
+        options.lease_ns = (options.election_ticks - 1) * options.tick_ns * 900 / 1'100 - 1'000;
+        // where messages are quick, another leader may have answered soon after the lease
+        if (random.chance_ppm(600'000)) options.network.delay_high_ns = random.between(1, 5) * 1'000'000;
+    }
     options.disk_delay_ns = random.chance_ppm(400'000) ? random.between(1, 60) * 500'000 : 0;
 }
 
 void RaftProtocol::disturb(SimCluster<RaftProtocol>& sim, base::Prng& random) {
-    // reads, at every node that thinks it leads; the context says what each must cover
-    for (NodeId id = 1; id <= sim.size(); ++id)
-        if (sim.is_up(id) && leads(*sim.node(id)))
-            sim.act(id, [&](Node& node) { (void)node.read(sim.invariants().committed()); });
     const NodeId leader = sim.leader();
     if (leader == kNoNode) return;
     const Node& leads = *sim.node(leader);
     if (random.chance_ppm(300'000)) {
         const auto& peers = leads.progress();
-        if (peers.empty()) return;
-        const Progress& peer = peers[random.below(peers.size())];
-        if (peer.incoming && !peer.witness)
-            sim.act(leader, [to = peer.id](Node& node) { (void)node.transfer_leadership(to); });
+        if (!peers.empty()) transfer(sim, leader, peers[random.below(peers.size())].id);
         return;
     }
     if (!random.chance_ppm(200'000)) return;
@@ -81,6 +84,16 @@ void RaftProtocol::disturb(SimCluster<RaftProtocol>& sim, base::Prng& random) {
     }
     if (target.voters.size() <= target.witnesses.size()) return;
     sim.act(leader, [&](Node& node) { (void)node.change_membership(target, sim.now_ns()); });
+}
+
+void RaftProtocol::transfer(SimCluster<RaftProtocol>& sim, NodeId from, NodeId to) {
+    const Node& node = *sim.node(from);
+    if (!leads(node)) return;
+    for (const Progress& peer : node.progress())
+        if (peer.id == to && peer.incoming && !peer.witness) {
+            sim.act(from, [to](Node& at) { (void)at.transfer_leadership(to); });
+            return;
+        }
 }
 
 void RaftProtocol::mended(SimCluster<RaftProtocol>& sim) {
@@ -107,6 +120,23 @@ std::string RaftProtocol::describe(const Node& node) {
            std::to_string(node.leader()) + ", last " + std::to_string(node.log().last_index()) + " (term " +
            std::to_string(node.log().last_term()) + "), commit " + std::to_string(node.commit_index()) + ", applied " +
            std::to_string(node.applied_index());
+}
+
+void RaftProtocol::look(const SimCluster<RaftProtocol>& sim, Coverage& moments) {
+    std::uint64_t learner = 0, witness = 0, priority = 0;
+    if (const NodeId leader = sim.leader(); leader != kNoNode) {
+        const Node& node = *sim.node(leader);
+        const Membership& now = node.membership();
+        std::size_t full = 0;
+        for (const NodeId id : now.voters) full += sim.is_up(id) && has_machine(*sim.node(id));
+        witness = !now.is_joint() && !now.witnesses.empty() && full < quorum_size(now.voters.size());
+        for (const Progress& peer : node.progress())
+            learner |= !peer.incoming && !peer.outgoing && peer.match != 0 && peer.match == node.log().last_index();
+        priority = node.config().priority != 0;
+    }
+    moments.add("moments with a learner in step", learner);
+    moments.add("moments with a majority by a witness only", witness);
+    moments.add("moments led by one that others go before", priority);
 }
 
 void RaftProtocol::cover(const SimCluster<RaftProtocol>& sim, Coverage& coverage) {

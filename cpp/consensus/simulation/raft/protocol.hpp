@@ -41,11 +41,13 @@ struct RaftProtocol {
     // What Scenario asks beyond that.
     static void draw_options(SimOptions& options, base::Prng& random);
     static void disturb(SimCluster<RaftProtocol>& sim, base::Prng& random);
+    static void transfer(SimCluster<RaftProtocol>& sim, NodeId from, NodeId to);
     static void mended(SimCluster<RaftProtocol>& sim);  // all its nodes take part again
     static bool keeps_its_leader(const SimOptions& options) noexcept {
         return options.nodes >= 3 && options.pre_vote && options.check_quorum;
     }
     static std::string describe(const Node& node);
+    static void look(const SimCluster<RaftProtocol>& sim, Coverage& moments);  // between any two actions
     static void cover(const SimCluster<RaftProtocol>& sim, Coverage& coverage);
 };
 
