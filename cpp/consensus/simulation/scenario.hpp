@@ -60,6 +60,7 @@ class Scenario {
   private:
     static Clients::Trust trust(const SimOptions& options);
     void mend();
+    void restart_all();
     void discipline();
     void act(const Action& action);
     void submit(const Action& action);

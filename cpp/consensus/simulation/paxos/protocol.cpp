@@ -96,11 +96,11 @@ void PaxosProtocol::change(SimCluster<PaxosProtocol>& sim, NodeId leader, base::
     sim.act(leader, [&](Node& node) { (void)node.change_membership(target, sim.now_ns()); });
 }
 
-void PaxosProtocol::mended(SimCluster<PaxosProtocol>& sim) {
+void PaxosProtocol::mended(SimCluster<PaxosProtocol>& sim, std::int64_t limit_ns) {
     Membership all;
     for (NodeId id = 1; id <= sim.size(); ++id) all.voters.push_back(id);
     all.quorums = with_majorities({}, sim.size());
-    for (int i = 0; i < 100; ++i) {
+    for (const std::int64_t end_ns = sim.now_ns() + limit_ns; sim.now_ns() < end_ns;) {
         const NodeId leader = sim.leader();
         if (leader != kNoNode && !sim.node(leader)->change_is_open()) {
             const Membership& now = sim.node(leader)->membership();

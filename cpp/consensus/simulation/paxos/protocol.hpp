@@ -43,7 +43,7 @@ struct PaxosProtocol {
     static void draw_options(SimOptions& options, base::Prng& random);
     static void disturb(SimCluster<PaxosProtocol>& sim, base::Prng& random);
     static void change(SimCluster<PaxosProtocol>& sim, NodeId leader, base::Prng& random);
-    static void mended(SimCluster<PaxosProtocol>& sim);  // all its nodes take part again
+    static void mended(SimCluster<PaxosProtocol>& sim, std::int64_t limit_ns);  // all its nodes take part again
     // With a prepare quorum above a majority nobody may be able to follow a leader that was cut off.
     static bool keeps_its_leader(const SimOptions& options) noexcept {
         return options.nodes >= 3 && options.pre_vote && options.check_quorum && options.accept_quorum == 0;

@@ -263,11 +263,11 @@ void InvariantChecker::after_step(const RaftNode& node, const std::vector<const 
     if (leads) {
         for (const Progress& peer : node.progress()) {
             // a follower that went on to a later term, or whose disk is damaged, may since have lost what it
-            // acknowledged
+            // acknowledged (the power may go once a later term's entries are stored and before that term is)
             const SimDisk& disk = *disks[peer.id - 1];
             if (disk.hard_state().lost.index != 0) continue;
-            if (peer.match == 0 || disk.hard_state().term > node.term() || disk.log().snapshot_index() >= peer.match)
-                continue;
+            const Term term = std::max(disk.hard_state().term, disk.log().last_term());
+            if (peer.match == 0 || term > node.term() || disk.log().snapshot_index() >= peer.match) continue;
             const auto own = node.log().term(peer.match);
             if (own && disk.log().term(peer.match) != own)
                 fail(node, "a leader counts for a follower only what that follower's disk holds", at(peer.match));

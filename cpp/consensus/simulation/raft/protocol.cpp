@@ -1,5 +1,7 @@
 #include "consensus/simulation/raft/protocol.hpp"
 
+#include <algorithm>
+
 namespace fastmas::consensus::raft {
 
 std::unique_ptr<RaftNode> RaftProtocol::boot(const SimOptions& options, NodeId id, const std::vector<NodeId>& voters,
@@ -96,13 +98,31 @@ void RaftProtocol::transfer(SimCluster<RaftProtocol>& sim, NodeId from, NodeId t
         }
 }
 
-void RaftProtocol::mended(SimCluster<RaftProtocol>& sim) {
+void RaftProtocol::stop_outsiders(SimCluster<RaftProtocol>& sim) {
+    // out is who is in no membership that is in force or may come to be
+    Index in_force = 0;
+    std::vector<Membership> known;
+    for (NodeId id = 1; id <= sim.size(); ++id) {
+        if (!sim.is_up(id)) continue;
+        for (const Membership& each : sim.node(id)->memberships()) {
+            known.push_back(each);
+            if (each.id <= sim.node(id)->commit_index()) in_force = std::max(in_force, each.id);
+        }
+    }
+    std::erase_if(known, [in_force](const Membership& each) { return each.id < in_force; });
+    for (NodeId id = 1; id <= sim.size(); ++id)
+        if (sim.is_up(id) &&
+            std::none_of(known.begin(), known.end(), [id](const Membership& each) { return each.contains(id); }))
+            sim.crash(id);
+}
+
+void RaftProtocol::mended(SimCluster<RaftProtocol>& sim, std::int64_t limit_ns) {
     Membership target;
     for (NodeId id = 1; id <= sim.size(); ++id) {
         target.voters.push_back(id);
         if (!has_machine(*sim.node(id))) target.witnesses.push_back(id);
     }
-    for (int i = 0; i < 100; ++i) {
+    for (const std::int64_t end_ns = sim.now_ns() + limit_ns; sim.now_ns() < end_ns;) {
         const NodeId leader = sim.leader();
         if (leader != kNoNode) {
             const Membership& now = sim.node(leader)->membership();

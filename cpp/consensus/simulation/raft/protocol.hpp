@@ -42,7 +42,14 @@ struct RaftProtocol {
     static void draw_options(SimOptions& options, base::Prng& random);
     static void disturb(SimCluster<RaftProtocol>& sim, base::Prng& random);
     static void transfer(SimCluster<RaftProtocol>& sim, NodeId from, NodeId to);
-    static void mended(SimCluster<RaftProtocol>& sim);  // all its nodes take part again
+    static void mended(SimCluster<RaftProtocol>& sim, std::int64_t limit_ns);  // all its nodes take part again
+    // A node that is out and does not know it hears of no leader, and stands for ever. Without check-quorum (§6: who
+    // hears of a leader does not listen) and pre-vote (thesis §9.6: a majority has more) it deposes every leader, until
+    // somebody stops it.
+    static bool outsiders_are_harmless(const SimOptions& options) noexcept {
+        return options.check_quorum || options.pre_vote;
+    }
+    static void stop_outsiders(SimCluster<RaftProtocol>& sim);
     static bool keeps_its_leader(const SimOptions& options) noexcept {
         return options.nodes >= 3 && options.pre_vote && options.check_quorum;
     }
