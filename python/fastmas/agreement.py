@@ -14,7 +14,7 @@ from fastmas.errors import ConfigError, NoQuorumError
 
 __all__ = ["Agreement", "Step", "checked_proposals", "synod"]
 
-# The four phases that agents see, by the synod's messages; docs/consensus.md maps them to Lamport's.
+# The four phases that agents see, by the synod's messages; docs/paxos.md maps them to Lamport's.
 _PHASES = {
     "prepare": "prepare",
     "promise": "prepare",

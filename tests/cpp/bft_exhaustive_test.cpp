@@ -2,7 +2,7 @@
 // time-outs, and a validator that says anything to anybody.
 //
 //   bft_exhaustive_test                     small worlds: what CI runs
-//   bft_exhaustive_test --long              the worlds of docs/consensus.md, millions of states
+//   bft_exhaustive_test --long              the worlds of docs/bft.md, millions of states
 //   bft_exhaustive_test --liar 2 --lies 1 --last-round 1 --timeouts 1 --round-ends 1 --crashes 0
 //
 // Prints the bounds and how many states there were; fails with the shortest path to a broken rule.

@@ -3,7 +3,7 @@
 // point.
 //
 //   paxos_change_exhaustive_test              small worlds: what CI runs
-//   paxos_change_exhaustive_test --long       the worlds of docs/consensus.md
+//   paxos_change_exhaustive_test --long       the worlds of docs/paxos.md
 //
 // Options as of paxos_exhaustive_test; the first proposal of a leader is the change.
 #include "consensus/simulation/paxos/model.hpp"

@@ -2,7 +2,7 @@
 // ballots.
 //
 //   paxos_exhaustive_test                     small worlds: what CI runs
-//   paxos_exhaustive_test --long              the worlds of docs/consensus.md, millions of states
+//   paxos_exhaustive_test --long              the worlds of docs/paxos.md, millions of states
 //   paxos_exhaustive_test --nodes 3 --timeouts 2 --heartbeats 1 --proposals 1 --crashes 1 --duplicates 0
 //
 // Prints the bounds and how many states there were; fails with the shortest path to a broken rule.

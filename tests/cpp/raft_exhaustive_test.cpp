@@ -2,7 +2,7 @@
 // elections.
 //
 //   raft_exhaustive_test                     small worlds: what CI runs
-//   raft_exhaustive_test --long              the worlds of docs/consensus.md, millions of states
+//   raft_exhaustive_test --long              the worlds of docs/raft.md, millions of states
 //   raft_exhaustive_test --nodes 3 --timeouts 3 --heartbeats 1 --proposals 1 --crashes 1 --duplicates 0 [--max-states
 //   N]
 //

@@ -96,7 +96,7 @@ class Words {
     }
     [[noreturn]] void fail(std::string_view wanted, std::string_view got) const {
         throw base::ConfigError("line " + std::to_string(number_) + " of the script: expected " + std::string(wanted) +
-                                ", got '" + std::string(got) + "'; see docs/consensus.md for what a script has");
+                                ", got '" + std::string(got) + "'; see docs/simulator.md for what a script has");
     }
 
   private:
