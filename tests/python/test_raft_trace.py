@@ -27,6 +27,7 @@ def problem(trace: list[dict[str, Any]]) -> str | None:
     leaders: dict[int, str] = {}
     known: dict[str, dict[str, Any]] = {}
     durable: dict[str, dict[str, Any]] = {}
+    since: dict[str, set[tuple[int, str]]] = {}  # terms and votes since: a crash amid a write may leave any of them
     for number, event in enumerate(trace):
         name, node, state = event["name"], event["nid"], event["state"]
         where = f"line {number}, {name} of node {node}"
@@ -37,10 +38,9 @@ def problem(trace: list[dict[str, Any]]) -> str | None:
             return f"{where}: it has not begun"
         if name.startswith("Send") and state["term"] != durable.get(node, {"term": 0})["term"]:
             return f"{where}: speaks of a term that is not on its disk"
-        if name == "Ready":
-            durable[node] = state
         if name == "InitState" and node in durable:
-            if (state["term"], state["vote"]) != (durable[node]["term"], durable[node]["vote"]):
+            stored = (durable[node]["term"], durable[node]["vote"])
+            if (state["term"], state["vote"]) not in {stored, *since[node]}:
                 return f"{where}: comes back with another term or vote than it stored"
         elif before is not None:
             if state["term"] < before["term"]:
@@ -68,6 +68,10 @@ def problem(trace: list[dict[str, Any]]) -> str | None:
             elif event["msg"]["to"] != node:
                 return f"{where}: receives what is for another"
         known[node] = state
+        if name == "Ready" or (name == "InitState" and node in durable):
+            durable[node], since[node] = state, set()
+        elif node in durable:
+            since[node].add((state["term"], state["vote"]))
     return None
 
 
