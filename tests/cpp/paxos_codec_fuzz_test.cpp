@@ -61,6 +61,7 @@ void random_message(Prng& random, Message& message) {
     switch (message.type) {
         case MessageType::ask:
         case MessageType::prepare:
+            message.flag = flag && message.type == MessageType::prepare;
             message.index = random.below(9);
             break;
         case MessageType::answer:
@@ -78,10 +79,8 @@ void random_message(Prng& random, Message& message) {
                 entry.ballot = message.type == MessageType::accept ? message.ballot : random_ballot(random);
                 fill(entry, random);
             }
-            if (message.type == MessageType::accept) {
-                message.round = random.below(3);
-                break;
-            }
+            message.round = random.below(3);
+            if (message.type == MessageType::accept) break;
             message.flag = flag;
             message.last = message.index + random.below(6);
             break;

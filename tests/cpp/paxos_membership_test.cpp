@@ -220,6 +220,31 @@ TEST(the_last_slot_of_the_old_configuration_waits_until_a_quorum_of_the_new_one_
     cluster.elect(4);
 }
 
+// The window reaches that far while the change itself is not chosen yet, if all before it is.
+TEST(the_last_slot_waits_although_it_could_be_proposed_before_its_change_is_chosen) {
+    Cluster cluster(3, 4, 5);
+    cluster.elect(1);
+    (void)cluster.change(1, members({1, 2, 3}, {4}));
+    cluster.beat(1);
+    cluster.is_lost = [](const Message& message) { return message.from == 4 || message.to == 4; };
+    const Index slot = cluster[1]->change_membership(members({4}), 0).index;
+    CHECK_EQUAL(slot, cluster[1]->commit_index() + 1);
+    const auto propose = [&] { return cluster[1]->propose(Payload(std::string_view("x")), {}, 0); };
+    for (Index index = slot + 1; index < slot + 4; ++index) CHECK_EQUAL(propose().index, index);
+    CHECK(propose().status == ProposeStatus::busy);
+    cluster.settle();
+    cluster.beat(1, 4);
+    for (const NodeId id : {1U, 2U, 3U}) CHECK_EQUAL(cluster[id]->commit_index(), slot + 3);
+    // whoever leads next is still one of them, and the newcomer hears of it
+    cluster.is_lost = [](const Message& message) { return message.from == 1 || message.to == 1; };
+    for (int i = 0; i < 100; ++i) {
+        cluster[2]->tick();
+        cluster.settle();
+    }
+    CHECK(cluster[2]->counters().leaderships == 1 && cluster[2]->role() == Role::follower);
+    cluster.elect(4);
+}
+
 TEST(a_change_made_from_an_older_configuration_is_void) {
     Driven node([] {
         PaxosConfig of = plain_config(2, 3);

@@ -250,30 +250,70 @@ TEST(ballots_at_the_end_of_the_range_are_refused) {
     CHECK_THROWS(last.time_out(), InvariantError, "the ballot counter is used up");
 }
 
-TEST(promises_come_in_parts_that_are_asked_for) {
+// One part a round trip would take a log of many small messages seconds to tell, in which nobody leads.
+TEST(promises_come_in_parts_without_being_asked_for_each) {
     PaxosConfig config = plain_config(2, 3);
-    config.max_message_entries = 2;
+    config.max_message_entries = 1;
     Driven node(config);
-    (void)node.step(accept_of(1, 2, {1, 1}, 0, {"a", "b", "c"}));
+    std::vector<std::string> texts(kPromiseParts + 2, "a");
+    (void)node.step(accept_of(1, 2, {1, 1}, 0, texts));
     auto reply = node.step(message_of(MessageType::prepare, 3, 2, {2, 3}, 0));
-    CHECK(reply[0].flag && reply[0].last == 2 && reply[0].entries.size() == 2);
-    reply = node.step(message_of(MessageType::prepare, 3, 2, {2, 3}, 2));
-    CHECK(!reply[0].flag && reply[0].last == 3 && reply[0].entries.size() == 1);
+    CHECK_EQUAL(reply.size(), kPromiseParts);
+    for (std::size_t part = 0; part < reply.size(); ++part) {
+        CHECK(reply[part].flag && reply[part].index == part && reply[part].last == part + 1);
+        CHECK_EQUAL(reply[part].round, kPromiseParts - 1 - part);
+    }
+    reply = node.step(message_of(MessageType::prepare, 3, 2, {2, 3}, kPromiseParts));
+    CHECK_EQUAL(reply.size(), 2U);
+    CHECK(reply[0].flag && reply[0].round != 0 && !reply[1].flag && reply[1].last == kPromiseParts + 2);
+    // told that somebody prepares, and asked for nothing
+    Message only_tells = message_of(MessageType::prepare, 3, 2, {2, 3}, 0);
+    only_tells.flag = true;
+    CHECK(node.step(only_tells).empty());
+    only_tells.ballot = {1, 1};
+    only_tells.from = 1;
+    CHECK(node.step(only_tells)[0].type == MessageType::refuse);
 
+    // what an entry weighs counts, too: the parts of one answer are bounded by their bytes
+    config.max_message_bytes = 1;
+    Driven heavy(config);
+    (void)heavy.step(accept_of(1, 2, {1, 1}, 0, {"12345678", "12345678", "12345678"}));
+    reply = heavy.step(message_of(MessageType::prepare, 3, 2, {2, 3}, 0));
+    CHECK(reply.size() == 2 && reply[1].flag && reply[1].round == 0);
+}
+
+TEST(a_candidate_asks_for_what_follows_and_for_what_was_lost) {
     Driven candidate(plain_config(1, 3));
     (void)candidate.time_out();
-    Message part = promise_of(2, 1, candidate->ballot(), 0, {entry_of({0, 0}, 1, "")});
-    part.entries.clear();
+    Message part = promise_of(2, 1, candidate->ballot(), 0, {});
     part.last = 1;
     part.flag = true;
-    const auto asked = candidate.step(part);
-    CHECK(asked.size() == 1 && asked[0].type == MessageType::prepare && asked[0].index == 1);
+    part.round = 1;
+    CHECK(candidate.step(part).empty());  // the next one is under way
+    // a heartbeat: node 2 is about it, node 3 has said nothing
+    candidate->tick();
+    candidate->tick();
+    auto asked = candidate.take();
+    CHECK(asked.size() == 2 && asked[0].to == 2 && asked[0].flag && asked[1].to == 3 && !asked[1].flag);
+    // nothing came since the last one: lost
+    candidate->tick();
+    candidate->tick();
+    asked = candidate.take();
+    CHECK(asked.size() == 2 && asked[0].to == 2 && !asked[0].flag && asked[0].index == 1);
+    part.index = 1;
+    part.last = 2;
+    part.round = 0;
+    asked = candidate.step(part);
+    CHECK(asked.size() == 1 && asked[0].type == MessageType::prepare && asked[0].index == 2 && !asked[0].flag);
     CHECK(candidate->role() == Role::preparing);
     part.index = 4;
     part.last = 5;
     part.flag = false;
     (void)candidate.step(part);  // one between is missing
     CHECK(candidate->role() == Role::preparing);
+    part.index = 2;
+    (void)candidate.step(part);
+    CHECK(candidate->role() == Role::leader);
 }
 
 // The log's time is a function of what is chosen: the greatest stamp so far.

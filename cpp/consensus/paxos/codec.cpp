@@ -6,9 +6,9 @@
 namespace fastmas::consensus::paxos {
 namespace {
 
-// Layout: u32 length of all, u8 version, u8 type, u8 flags (bit 0: the flag, bit 1: a round of reads), u8 zero, u32
-// from, u32 to, u64 number and u32 node of the ballot, u64 round (of accept and accepted, when there is one), then by
-// type
+// Layout: u32 length of all, u8 version, u8 type, u8 flags (bit 0: the flag, bit 1: a round), u8 zero, u32
+// from, u32 to, u64 number and u32 node of the ballot, u64 round (of accept, accepted and promise, when there is one),
+// then by type
 //   ask, prepare:   u64 index
 //   answer, refuse: the other ballot
 //   promise:        u64 index, u64 last, u64 commit, u32 count, of each entry u64 slot, its ballot and the entry
@@ -26,12 +26,12 @@ constexpr std::size_t kMembershipBytes = 32;
 constexpr std::uint32_t kExpires = 256;
 
 bool has_round(const Message& message) noexcept {
-    return message.round != 0 && (message.type == MessageType::accept || message.type == MessageType::accepted);
+    return message.round != 0 && (message.type == MessageType::accept || message.type == MessageType::accepted ||
+                                  message.type == MessageType::promise);
 }
 
 bool has_flag(MessageType type) noexcept {
-    return type == MessageType::answer || type == MessageType::promise || type == MessageType::accepted ||
-           type == MessageType::refuse || type == MessageType::snapshot;
+    return type != MessageType::ask && type != MessageType::accept;
 }
 
 std::size_t size_of(const Entry& entry) noexcept {
@@ -168,7 +168,7 @@ std::size_t encoded_size(const Message& message) noexcept {
         case MessageType::refuse:
             return kHeaderBytes + kBallotBytes;
         case MessageType::promise: {
-            std::size_t size = kHeaderBytes + 28;
+            std::size_t size = kHeaderBytes + 28 + (has_round(message) ? 8 : 0);
             for (const Entry& entry : message.entries) size += 8 + kBallotBytes + size_of(entry);
             return size;
         }

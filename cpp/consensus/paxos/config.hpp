@@ -43,6 +43,9 @@ struct PaxosConfig {
     std::size_t max_command_bytes = 16U << 20;
 };
 
+// What an acceptor accepted goes to whoever prepares in parts of a message, so many of them without being asked again.
+inline constexpr std::size_t kPromiseParts = 16;
+
 // A node that failed to lead waits longer the next time, up to two to this times as long.
 inline constexpr std::uint32_t kMaxDoublings = 3;
 

@@ -1,6 +1,7 @@
 // PaxosNode: phase 1, once for all slots (PMS §3), and who may begin it.
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "consensus/paxos/node.hpp"
 
@@ -104,16 +105,27 @@ void PaxosNode::begin_ballot() {
         if (log_.holds(index)) learn(log_.at(index));
     for (Progress& peer : peers_) {
         peer = {.id = peer.id, .seat = peer.seat, .covered = commit_, .next = commit_ + 1, .leaving = peer.leaving};
-        send_prepare(peer);
+        send_prepare(peer, false);
     }
 }
 
-void PaxosNode::send_prepare(const Progress& peer) {
+void PaxosNode::send_prepare(const Progress& peer, bool only_tells) {
     const bool votes = std::any_of(electorates_.begin(), electorates_.end(),
                                    [&](const Electorate& each) { return (each.voters >> peer.seat & 1U) != 0; });
     if (!votes) return;
     // PMS §3: one prepare for infinitely many instances: all after those it knows to be chosen
-    send(MessageType::prepare, peer.id, ballot_).index = peer.covered;
+    Message& message = send(MessageType::prepare, peer.id, ballot_);
+    message.index = peer.covered;
+    message.flag = only_tells;
+}
+
+void PaxosNode::prepare_again() {
+    for (Progress& peer : peers_) {
+        // Those that have promised, or are about it, hear all the same that somebody is about to lead. What nothing
+        // came of since the last heartbeat was lost.
+        const bool has_promised = (yes_ >> peer.seat & 1U) != 0;
+        send_prepare(peer, has_promised || std::exchange(peer.moved, false));
+    }
 }
 
 void PaxosNode::handle_prepare(const Message& message) {
@@ -136,24 +148,34 @@ void PaxosNode::handle_prepare(const Message& message) {
         follow(kNoNode);
     }
     election_elapsed_ = 0;  // it gets its time
-    Message& reply = send(MessageType::promise, message.from, message.ballot);
-    reply.index = message.index;
+    if (message.flag) return;
+    // A part a round trip would leave a cluster without a leader for as long as the log is long.
+    Index index = message.index;
+    for (std::size_t left = kPromiseParts, bytes = 0; left-- != 0;) {
+        Message& reply = send(MessageType::promise, message.from, message.ballot);
+        bytes += fill_promise(reply, index);
+        if (!reply.flag) break;
+        index = reply.last;
+        if (bytes >= kPromiseParts * config_.max_message_bytes) break;
+        reply.round = left;
+    }
+}
+
+std::size_t PaxosNode::fill_promise(Message& reply, Index index) const {
+    reply.index = index;
     reply.commit = commit_;
     std::size_t bytes = 0;
-    Index index = message.index;
-    while (index < log_.last_index()) {
-        if (log_.holds(index + 1)) {
-            bytes += log_.at(index + 1).command.size();
-            if (reply.entries.size() == config_.max_message_entries ||
-                (!reply.entries.empty() && bytes > config_.max_message_bytes)) {
-                reply.flag = true;
-                break;
-            }
-            reply.entries.push_back(log_.at(index + 1));
-        }
-        ++index;
+    for (; index < log_.last_index(); ++index) {
+        if (!log_.holds(index + 1)) continue;
+        const std::size_t size = log_.at(index + 1).command.size();
+        reply.flag = reply.entries.size() == config_.max_message_entries ||
+                     (!reply.entries.empty() && bytes + size > config_.max_message_bytes);
+        if (reply.flag) break;
+        bytes += size;
+        reply.entries.push_back(log_.at(index + 1));
     }
     reply.last = index;
+    return bytes;
 }
 
 void PaxosNode::learn(const Entry& entry) {
@@ -180,8 +202,9 @@ void PaxosNode::handle_promise(const Message& message) {
     peer->covered = message.last;
     peer->commit = message.commit;
     election_elapsed_ = 0;  // it gets on: a long log takes its time
+    peer->moved = true;
     if (message.flag) {
-        send_prepare(*peer);
+        if (message.round == 0) send_prepare(*peer, false);
         return;
     }
     learned_commit_ = std::max(learned_commit_, message.commit);

@@ -23,8 +23,9 @@ enum class MessageType : std::uint8_t {
 // zero.
 struct Message {
     MessageType type = MessageType::accept;
-    bool flag = false;  // answer: no; promise: more slots follow, ask for them; accepted: a slot before these is
-                        // missing; refuse: there is a leader; snapshot: the sender leads
+    bool flag = false;  // answer: no; prepare: what was promised is on its way or here, nothing is asked; promise: more
+                        // slots follow; accepted: a slot before these is missing; refuse: there is a leader;
+                        // snapshot: the sender leads
     NodeId from = kNoNode;
     NodeId to = kNoNode;
     Ballot ballot;               // the one it belongs to; ask: the one that would be next; refuse: the one refused;
@@ -33,7 +34,8 @@ struct Message {
     Index index = 0;             // ask, prepare, promise, accept, accepted: the slot before the first it is about
     Index last = 0;              // promise, accepted: the last slot it is about
     Index commit = 0;            // accept, accepted, promise: the sender's commit index
-    std::uint64_t round = 0;     // accept: the leader's latest round of reads; accepted: that of the accept
+    std::uint64_t round = 0;     // accept: the leader's latest round of reads; accepted: that of the accept; promise:
+                                 // how many more may follow unasked
     std::vector<Entry> entries;  // promise (holes left out), accept (without holes)
     Snapshot snapshot;           // snapshot
 

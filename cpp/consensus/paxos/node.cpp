@@ -106,8 +106,7 @@ void PaxosNode::tick() {
             try_to_lead();
     } else if (role_ == Role::preparing && ++heartbeat_elapsed_ >= config_.heartbeat_ticks) {
         heartbeat_elapsed_ = 0;
-        // to those that have promised, too: it tells them that somebody is about to lead
-        for (const Progress& peer : peers_) send_prepare(peer);
+        prepare_again();
     }
 }
 

@@ -46,7 +46,7 @@ struct Progress {
     std::uint32_t silent = 0;  // heartbeats since it was last heard
     std::uint64_t round = 0;   // the latest round of reads it acknowledged in this ballot
     bool active = false;       // heard from since the last quorum check
-    bool moved = false;        // told something new since the last heartbeat
+    bool moved = false;        // told something new since the last heartbeat (or prepare)
     bool rewound = false;      // what it missed is being sent again since the last heartbeat
     bool heard = false;        // ever, in this ballot
     bool leaving = false;      // of the configuration before: it is told that it is out
@@ -132,7 +132,9 @@ class PaxosNode {
     void try_to_lead();
     void begin_ballot();
     void become_leader();
-    void send_prepare(const Progress& peer);
+    void send_prepare(const Progress& peer, bool only_tells);
+    void prepare_again();
+    std::size_t fill_promise(Message& reply, Index index) const;
     void handle_ask(const Message& message);
     void handle_answer(const Message& message);
     void handle_prepare(const Message& message);

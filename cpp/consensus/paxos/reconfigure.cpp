@@ -133,7 +133,11 @@ bool PaxosNode::must_be_told(const Membership& pending) const noexcept {
 Index PaxosNode::last_proposable() const noexcept {
     const Index end = commit_ + config_.window;
     if (!is_asked(membership())) return commit_;
-    if (!has_pending()) return end;
+    if (!has_pending()) {
+        // `end` would be the last slot before a change that is the next to be chosen: nobody was told of that yet
+        const bool is_change = log_.holds(commit_ + 1) && log_.at(commit_ + 1).kind == EntryKind::membership;
+        return is_change ? end - 1 : end;
+    }
     const Membership& pending = memberships_[front_ + 1];
     if (must_be_told(pending)) return std::min(end, pending.from - 2);
     return is_asked(pending) ? end : std::min(end, pending.from - 1);

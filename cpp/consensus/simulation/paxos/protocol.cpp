@@ -61,6 +61,10 @@ void PaxosProtocol::draw_options(SimOptions& options, base::Prng& random) {
     options.window = std::min(options.window, 32 * options.max_append_entries);
     if (random.chance_ppm(300'000)) options.accept_quorum = 1 + random.below(options.nodes - options.spare);
     options.disk_delay_ns = random.chance_ppm(400'000) ? random.between(1, 60) * 500'000 : 0;
+    // A window is chosen in a round trip, of delay_high on average, and a write. Plans ask for some 60 requests a
+    // second; where fewer fit in, half a minute of storms leaves less than a seed must answer, whatever the nodes do.
+    const auto takes_ns = static_cast<std::size_t>(options.network.delay_high_ns + options.disk_delay_ns);
+    options.window = std::max(options.window, 2 + 60 * takes_ns / 1'000'000'000);
 }
 
 void PaxosProtocol::disturb(SimCluster<PaxosProtocol>& sim, base::Prng& random) {
