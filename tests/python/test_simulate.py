@@ -46,6 +46,21 @@ def test_what_clients_of_a_simulated_cluster_see_is_linearizable(protocol: str) 
         assert verdict, str(verdict)
 
 
+def test_each_protocol_tells_what_happened_in_its_own_words() -> None:
+    foreign = {
+        "raft": ("ballot", "round", "height"),
+        "paxos": ("election", "term", "round", "height"),
+        "bft": ("election", "leader", "term", "ballot"),
+        "bft-correct": ("election", "leader", "term", "ballot"),
+    }
+    for protocol in PROTOCOLS:
+        rows = [name for name, _ in simulate_seed(protocol, 1, 5)["coverage"]]
+        strange = [
+            row for row in rows if any(word in row.split() or word + "s" in row.split() for word in foreign[protocol])
+        ]
+        assert not strange, protocol
+
+
 def test_two_answers_swapped_are_not() -> None:
     history = client_history(simulate_seed("raft", 1, 10))
     answered = [i for i, operation in enumerate(history) if operation.return_ns is not None and not operation.is_read]

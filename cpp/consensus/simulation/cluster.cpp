@@ -67,6 +67,7 @@ void SimCluster<P>::boot(NodeId node, bool is_restart) {
     if (snapshot.index != 0 && has_machine(*at.node)) {
         at.applier->restore(snapshot.index, snapshot.state);
         if (options_.check_invariants) checker_.on_restore(*at.node, snapshot, at.applier->commands());
+        on_copy(node);
     }
     if (observer_ != nullptr) observer_->began(node);
     tell(Moment::started, *at.node);
@@ -141,6 +142,38 @@ void SimCluster<P>::hang_disk(NodeId node, std::int64_t duration_ns) {
     Member& at = member(node);
     at.disk_hangs_until_ns = std::max(at.disk_hangs_until_ns, now_ns_ + duration_ns);
     if (at.disk_done_ns != INT64_MAX) at.disk_done_ns = std::max(at.disk_done_ns, at.disk_hangs_until_ns);
+}
+
+template <class P>
+bool SimCluster<P>::damage(NodeId node, std::uint64_t thousandths, Damage how) {
+    if constexpr (kDamages<Disk>) {
+        Member& at = member(node);
+        const auto& log = at.disk.log();
+        if (log.last_index() < log.first_index() || !P::may_damage(*this, node)) return false;
+        const bool runs = how == Damage::running;
+        const Index held = log.last_index() - log.first_index() + 1;
+        const Index first =
+            how == Damage::wholly ? 1 : log.first_index() + std::min(held * thousandths / 1000, held - 1);
+        // what is on its way to the disk may have changed there what the node holds in memory
+        if (runs && (!at.node || first < at.node->log().first_index() || first > at.node->log().last_index()))
+            return false;
+        if (!runs && at.node) crash(node);
+        if (log.last_index() < first) return false;  // the crash cut it
+        ++(runs ? counters_.damaged_running : counters_.damaged_at_start);
+        counters_.damaged_wholly += how == Damage::wholly;
+        counters_.damaged_entries += log.last_index() - std::max(first, log.first_index()) + 1;
+        at.disk.damage(first, how == Damage::wholly, how != Damage::end_unknown);
+        if (!runs) return true;
+        if (options_.check_invariants) checker_.on_damage(*at.node, first);
+        guarded([&] {
+            at.node->damaged(first);
+            process(node);
+        });
+        return true;
+    } else {
+        (void)node, (void)thousandths, (void)how;
+        return false;
+    }
 }
 
 template <class P>

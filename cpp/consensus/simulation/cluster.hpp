@@ -58,6 +58,18 @@ struct ClusterCounters {
     std::uint64_t torn_records = 0;  // found at a restart, and cut off
     std::uint64_t failed_syncs = 0;  // which their node does not survive
     std::uint64_t crashes_in_compaction = 0;
+    std::uint64_t damaged_running = 0;   // disks that damaged what they held: under a node that ran,
+    std::uint64_t damaged_at_start = 0;  // found when it started,
+    std::uint64_t damaged_wholly = 0;    // of those with the snapshot
+    std::uint64_t damaged_entries = 0;   // in all
+};
+
+// What a disk does with what it held, from some entry on.
+enum class Damage : std::uint8_t {
+    running,      // the node runs on, and is told
+    at_start,     // the node crashes, and finds it when it starts
+    end_unknown,  // the same, and nobody can tell any more where the log ended
+    wholly,       // as at_start, and all of the log, with the snapshot
 };
 
 // A disk that can take a write now and have it durable later; its node then has stored().
@@ -71,6 +83,12 @@ template <class Disk, class Ready>
 inline constexpr bool kTears = requires(Disk& disk, const Ready& ready) {
     disk.tear(ready, Tear());
     disk.mend();
+};
+
+// A disk that can damage entries it held, under nodes that others make whole again.
+template <class Disk>
+inline constexpr bool kDamages = requires(Disk& disk) {
+    disk.damage(Index{}, false, false);
 };
 
 // Whether the node's entries reach a state machine.
@@ -139,6 +157,9 @@ class SimCluster {
     // The node's disk fails to make the next write durable; nobody knows how much of it is. Its node stops at once: to
     // try again would be told of success, and the data is gone.
     void fail_sync(NodeId node) { member(node).sync_fails = true; }
+    // The node's disk damages its log from so many thousandths of it on. Whether it did: a log without entries, and one
+    // that the protocol does not promise to live without, is left alone.
+    bool damage(NodeId node, std::uint64_t thousandths, Damage how);
     // The node's clock ticks at thousandths of its speed (900 is a tenth slow) and tells a time that is off.
     void set_clock(NodeId node, std::int64_t thousandths, std::int64_t offset_ns);
     // Ends pauses; no disk hangs or is about to fail; all clocks run at their speed and are right.
@@ -193,8 +214,10 @@ class SimCluster {
     struct Pending {
         std::uint64_t first_sequence = 0;
         std::vector<std::optional<Result>> results;
+        std::vector<std::uint64_t> indexes;  // which command each became, once anybody has applied it
         std::size_t decided = 0;
         NodeId leader = kNoNode;
+        std::size_t handed = 0;  // that leader took so many of them, counted from the first
         std::uint64_t epoch = 0;
         Index last_index = 0;  // where its last command is in that leader's log
         std::int64_t commit_ns = -1;
@@ -224,6 +247,8 @@ class SimCluster {
     bool store(Member& at, NodeId node, const Ready& ready);
     void apply(Member& at, NodeId node, const Ready& ready);
     void on_effect(NodeId node, const Entry& entry, const Applied& applied);
+    void on_copy(NodeId node);
+    void decide(std::uint64_t sequence, const Result& result);
     void on_broken(NodeId node, std::uint64_t index, const Payload& reason);
     void tell(Moment moment, const Node& node, const Message* message = nullptr) {
         if (watcher_) watcher_(moment, node, message);

@@ -53,4 +53,12 @@ DivergenceMonitor::Verdict DivergenceMonitor::vote(NodeId node, std::uint64_t in
     return verdict;
 }
 
+DivergenceMonitor::Verdict DivergenceMonitor::copied(NodeId node, std::uint64_t index) {
+    if (index > decided_.size() || decided_[index - 1]) return {};
+    const std::vector<Vote>& votes = open(index).votes;
+    const auto same = [&](const Vote& one) { return one.fingerprint == votes.front().fingerprint; };
+    if (votes.empty() || !std::all_of(votes.begin(), votes.end(), same)) return {};
+    return vote(node, index, votes.front().fingerprint);
+}
+
 }  // namespace fastmas::consensus

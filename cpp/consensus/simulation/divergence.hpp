@@ -24,6 +24,9 @@ class DivergenceMonitor {
 
     // `node` applied command `index` (1-based) with this fingerprint. A node that replays after a restart votes again.
     Verdict vote(NodeId node, std::uint64_t index, std::uint64_t fingerprint);
+    // `node` has the state of somebody who applied command `index`, as a copy: it votes as they all did. As long as
+    // those differ, nobody knows whose state it is, and it has no vote.
+    Verdict copied(NodeId node, std::uint64_t index);
 
   private:
     struct Vote {

@@ -93,6 +93,7 @@ void SimCluster<P>::apply(Member& at, NodeId node, const Ready& ready) {
         at.snapshot_at = ready.snapshot->index;
         if (options_.check_invariants) checker_.on_restore(*at.node, *ready.snapshot, at.applier->commands());
         if (observer_ != nullptr) observer_->restored(server(at, node));
+        on_copy(node);
     }
     for (const Entry& entry : ready.committed) {
         const Applied applied = at.applier->apply(entry);

@@ -27,7 +27,7 @@ constexpr std::array kForms = {
     Form{Kind::skew, "skew", "na"},         Form{Kind::disturb, "disturb", "a"},
     Form{Kind::read, "read", "na"},         Form{Kind::isolate, "isolate", "nab"},
     Form{Kind::transfer, "transfer", "no"}, Form{Kind::hang, "hang", "na"},
-    Form{Kind::failsync, "failsync", "n"},
+    Form{Kind::failsync, "failsync", "n"},  Form{Kind::damage, "damage", "nab"},
 };
 
 const Form& form_of(Kind kind) {
@@ -147,6 +147,10 @@ void check(const Plan& plan) {
         }
         if (action.kind == Kind::isolate) in_range("kind of isolation", action.a, 0, kMs);
         if (action.kind == Kind::read) in_range("lease", action.a, 0, 1);
+        if (action.kind == Kind::damage) {
+            in_range("place of a damage", action.a, 0, 1'000);
+            in_range("kind of damage", action.b, 0, 3);
+        }
         if (action.kind == Kind::pause || action.kind == Kind::clog || action.kind == Kind::hang)
             in_range("wait", action.a, 0, kMs);
         if (action.kind == Kind::crashes) in_range("chance in a million", action.a, 0, 1'000'000);
@@ -162,7 +166,7 @@ std::uint64_t max_skew(const SimOptions& options) noexcept {
     return options.lease_ns != 0 ? 100 : 500;
 }
 
-Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& random, bool has_reads) {
+Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& random, Offers offers) {
     Plan plan{options, seconds, {}};
     const std::size_t nodes = options.nodes;
     const auto any_node = [&] { return static_cast<NodeId>(1 + random.below(nodes)); };
@@ -236,7 +240,7 @@ Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& rand
     };
     while (at_ms < seconds * 1000) {
         at_ms += random.between(1, 60);
-        if (has_reads && nodes > 1 && random.chance_ppm(12'000)) siege();
+        if (offers.reads && nodes > 1 && random.chance_ppm(12'000)) siege();
         if (at_ms >= weather_ends_ms) {
             is_storm = !is_storm;
             weather_ends_ms = at_ms + random.between(500, is_storm ? 6'000 : 3'000);
@@ -250,10 +254,10 @@ Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& rand
         }
         if (random.chance_ppm(700'000))
             act(Kind::submit, leader_or_any(700'000), 0, 10 + random.below(3), 1 + random.below(4));
-        if (has_reads && random.chance_ppm(500'000)) read(700'000);
+        if (offers.reads && random.chance_ppm(500'000)) read(700'000);
         if (!random.chance_ppm(is_storm ? 250'000 : 20'000)) continue;
         const NodeId node = any_node(), other = any_node();
-        switch (random.below(17)) {
+        switch (random.below(offers.repairs ? 18 : 17)) {
             case 0:
             case 1:
                 act(Kind::crash, leader_or_any(400'000));
@@ -291,6 +295,9 @@ Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& rand
                 break;
             case 13:
                 act(Kind::isolate, leader_or_any(600'000), 0, random.below(3));
+                break;
+            case 17:
+                act(Kind::damage, leader_or_any(300'000), 0, random.below(1'001), random.below(4));
                 break;
             case 11:
                 act(Kind::skew, node, 0, 1'000 - max_skew(options) + random.below(2 * max_skew(options) + 1));

@@ -29,6 +29,8 @@ struct Action {
         transfer,  // `node` hands its leadership to `other`, in protocols that offer it
         hang,      // the disk of `node` does nothing for `a` ms
         failsync,  // the disk of `node` fails to make its next write durable
+        damage,    // the disk of `node` damages its log from `a` thousandths of it on, in the way `b` (SimCluster's
+                   // Damage), in protocols that promise to live with it and as far as they do
         heal,      // all cuts
         clog,      // what `node` sends `other` arrives `a` ms later at the earliest
         network,   // loses, doubles and reorders `a`, `b`, `c` in a million
@@ -52,9 +54,15 @@ struct Plan {
     std::vector<Action> actions;  // at_ms never falls
 };
 
+// What a protocol's nodes offer beyond requests, and its disks.
+struct Offers {
+    bool reads = false;    // they can be asked for the state without a log entry
+    bool repairs = false;  // they live with damaged disks
+};
+
 // Storms, in which everything goes wrong, and calm between them, in which a cluster gets its work done. `options` has
-// the protocol's own already; `has_reads`: nodes can be asked for the state without a log entry.
-Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& random, bool has_reads);
+// the protocol's own already.
+Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& random, Offers offers);
 // How far a clock may run off, in thousandths, for leases to hold.
 std::uint64_t max_skew(const SimOptions& options) noexcept;
 

@@ -46,6 +46,7 @@ Burst SimCluster<P>::propose(std::vector<Payload> commands, std::optional<std::i
     Pending pending;
     pending.first_sequence = next_sequence_;
     pending.results.resize(commands.size());
+    pending.indexes.resize(commands.size());
     next_sequence_ += commands.size();
     counters_.proposals += commands.size();
     pending_ = &pending;
@@ -84,7 +85,8 @@ void SimCluster<P>::run_pending(const std::vector<Payload>& commands, Burst& bur
         }
         const NodeId leads = leader();
         if (leads != kNoNode && now_ns_ >= pending_->retry_ns &&
-            (leads != pending_->leader || P::epoch(*members_[leads - 1].node) != pending_->epoch)) {
+            (leads != pending_->leader || P::epoch(*members_[leads - 1].node) != pending_->epoch ||
+             pending_->handed < commands.size())) {
             bool taken = true;
             guarded([&] { taken = hand_in(commands); });
             if (!taken) {
@@ -112,19 +114,22 @@ bool SimCluster<P>::hand_in(const std::vector<Payload>& commands) {
     const NodeId leads = leader();
     Node& node = *members_[leads - 1].node;
     tell_time(members_[leads - 1]);
-    if (pending.leader != kNoNode) counters_.retries += commands.size() - pending.decided;
-    pending.leader = leads;
-    pending.epoch = P::epoch(node);
-    // from the first one without a result on, in order: those that are in its log already are told apart when applied
-    const auto first = static_cast<std::size_t>(
-        std::find(pending.results.begin(), pending.results.end(), std::nullopt) - pending.results.begin());
-    for (std::size_t i = first; i < commands.size(); ++i) {
-        const Proposal proposal = node.propose(commands[i], {kClient, pending.first_sequence + i, acknowledged_},
-                                               now_ns_ + members_[leads - 1].clock_offset_ns);
+    if (leads != pending.leader || P::epoch(node) != pending.epoch) {
+        if (pending.leader != kNoNode) counters_.retries += commands.size() - pending.decided;
+        pending.leader = leads;
+        pending.epoch = P::epoch(node);
+        // from the first one without a result on, in order: those that are in its log already are told apart when
+        // applied
+        pending.handed = static_cast<std::size_t>(
+            std::find(pending.results.begin(), pending.results.end(), std::nullopt) - pending.results.begin());
+    }
+    for (; pending.handed < commands.size(); ++pending.handed) {
+        const Proposal proposal =
+            node.propose(commands[pending.handed], {kClient, pending.first_sequence + pending.handed, acknowledged_},
+                         now_ns_ + members_[leads - 1].clock_offset_ns);
         if (proposal.status == ProposeStatus::too_large) return false;
-        if (proposal.status == ProposeStatus::full) {
-            // the rest is handed in once there may be room: forget that this leader has the others
-            pending.leader = kNoNode;
+        if (proposal.status != ProposeStatus::appended) {
+            // it has no room, or is about to hand over, or to leave: the rest is handed in later
             pending.retry_ns = now_ns_ + options_.tick_ns;
             break;
         }
@@ -142,7 +147,7 @@ bool SimCluster<P>::hand_in(const std::vector<Payload>& commands) {
 template <class P>
 void SimCluster<P>::note_commit() {
     Pending& pending = *pending_;
-    if (pending.commit_ns >= 0 || pending.leader == kNoNode) return;
+    if (pending.commit_ns >= 0 || pending.leader == kNoNode || pending.handed < pending.results.size()) return;
     const Member& at = members_[pending.leader - 1];
     if (at.node && P::epoch(*at.node) == pending.epoch && at.node->commit_index() >= pending.last_index)
         pending.commit_ns = now_ns_;
@@ -158,13 +163,34 @@ void SimCluster<P>::on_effect(NodeId node, const Entry& entry, const Applied& ap
     if (verdict.impossible && diverged_text_.empty())
         diverged_text_ = "replicas diverged at commit index " + std::to_string(applied.index) +
                          " and no majority agrees; the state machine is not deterministic";
+    const bool is_pending =
+        pending_ != nullptr && entry.session.client == kClient && entry.session.sequence >= pending_->first_sequence;
+    if (is_pending) pending_->indexes[entry.session.sequence - pending_->first_sequence] = applied.index;
     if (!verdict.decided_now) return;
     if (applied.result.status == ResultStatus::rejected) ++counters_.rejections;
-    if (pending_ == nullptr || entry.session.client != kClient || entry.session.sequence < pending_->first_sequence)
-        return;
-    auto& result = pending_->results[static_cast<std::size_t>(entry.session.sequence - pending_->first_sequence)];
-    if (!result) ++pending_->decided;
-    result = applied.result;
+    if (is_pending) decide(entry.session.sequence, applied.result);
+}
+
+// A snapshot made the replica what those are who applied what it covers.
+template <class P>
+void SimCluster<P>::on_copy(NodeId node) {
+    if (pending_ == nullptr) return;
+    const Applier& applier = *members_[node - 1].applier;
+    for (std::size_t i = 0; i < pending_->indexes.size(); ++i) {
+        const std::uint64_t index = pending_->indexes[i], sequence = pending_->first_sequence + i;
+        if (index == 0 || index > applier.commands() || pending_->results[i]) continue;
+        const Result* result = applier.sessions().reply({kClient, sequence, 0});
+        if (result == nullptr || !divergence_.copied(node, index).decided_now) continue;
+        if (result->status == ResultStatus::rejected) ++counters_.rejections;
+        decide(sequence, *result);
+    }
+}
+
+template <class P>
+void SimCluster<P>::decide(std::uint64_t sequence, const Result& result) {
+    auto& known = pending_->results[static_cast<std::size_t>(sequence - pending_->first_sequence)];
+    if (!known) ++pending_->decided;
+    known = result;
 }
 
 template <class P>

@@ -64,7 +64,7 @@ Plan Scenario<P>::draw(std::uint64_t seed, std::int64_t seconds) {
     P::draw_options(options, random);
     options.snapshot_every = random.chance_ppm(500'000) ? 5 + random.below(40) : 0;
     options.timeout_ns = 60'000'000'000;
-    return draw_plan(options, seconds, random, kReads<Node>);
+    return draw_plan(options, seconds, random, {kReads<Node>, kDamages<typename P::Disk>});
 }
 
 template <class P>
@@ -155,6 +155,9 @@ void Scenario<P>::act(const Action& action) {
             return sim_->hang_disk(leads, static_cast<std::int64_t>(action.a) * 1'000'000);
         case Kind::failsync:
             if (leads != kNoNode && sim_->is_up(leads)) sim_->fail_sync(leads);
+            return;
+        case Kind::damage:
+            if (leads != kNoNode) (void)sim_->damage(leads, action.a, static_cast<Damage>(action.b));
             return;
         case Kind::heal:
             return sim_->heal();
@@ -267,6 +270,10 @@ void Scenario<P>::liveness() {
         }
         require(sim_->settle(5'000'000'000), "a healthy cluster settles after a read");
     }
+    if constexpr (kDamages<typename P::Disk>)
+        for (NodeId node = 1; node <= sim_->size(); ++node)
+            require(sim_->disk(node).lost().index == 0,
+                    "the others make a damaged disk whole: not that of node " + std::to_string(node));
     sim_->check_logs();
     const std::set<std::uint64_t> once(numbers(1).begin(), numbers(1).end());
     require(once.size() == numbers(1).size(), "no command took effect twice");
@@ -279,7 +286,16 @@ void Scenario<P>::liveness() {
     for (const std::uint64_t client : client_ids()) check_client(client);
     const std::string broken = history().check(numbers(1));
     require(broken.empty(), "what clients saw is linearizable: " + broken);
-    if (P::keeps_its_leader(plan_.options)) discipline();
+    if (P::keeps_its_leader(plan_.options) && !remembers_a_loss()) discipline();
+}
+
+// A node that cannot tell where its damaged log ended votes for longer as if it were further than it was.
+template <class P>
+bool Scenario<P>::remembers_a_loss() const {
+    if constexpr (requires(const Node& node) { node.lost(); })
+        for (NodeId node = 1; node <= sim_->size(); ++node)
+            if (sim_->node(node)->lost().index != 0) return true;
+    return false;
 }
 
 // In a healthy cluster nobody takes the lead from a leader that has a majority, and one without it does not lead for
@@ -340,8 +356,8 @@ void Scenario<P>::add_to(Coverage& coverage) const {
     const ClusterCounters& counters = sim_->counters();
     const NetworkCounters& network = sim_->network().counters();
     coverage.add("commands applied", sim_->applied(1));
-    coverage.add("elections stood", sim_->elections());
-    coverage.add("moments with two leaders", two_leaders_);
+    coverage.add(P::kElections, sim_->elections());
+    if constexpr (requires { P::kTwoLead; }) coverage.add(P::kTwoLead, two_leaders_);
     coverage.add("crashes", counters.crashes);
     if constexpr (!requires { P::kDecidesOnce; }) coverage.add("stored entries replaced", counters.truncations);
     coverage.add("snapshots taken", counters.snapshots_taken);
@@ -361,6 +377,15 @@ void Scenario<P>::add_to(Coverage& coverage) const {
     }
     coverage.add("failed syncs", counters.failed_syncs);
     coverage.add("crashes amid a compaction", counters.crashes_in_compaction);
+    if constexpr (kDamages<typename P::Disk>) {
+        std::uint64_t made_whole = 0;
+        for (NodeId node = 1; node <= sim_->size(); ++node) made_whole += sim_->disk(node).made_whole();
+        coverage.add("disks damaged under a node that ran", counters.damaged_running);
+        coverage.add("disks found damaged at a start", counters.damaged_at_start);
+        coverage.add("disks that lost all they held", counters.damaged_wholly);
+        coverage.add("entries damaged on disk", counters.damaged_entries);
+        coverage.add("damaged disks made whole by the others", made_whole);
+    }
     const Clients::Counters& clients = clients_.counters();
     coverage.add("requests answered to clients", history().answered());
     coverage.add("requests given up", clients.given_up);

@@ -32,8 +32,8 @@ class Coverage {
 // catch up and answer), in this order, or run(). Any of them throws ScenarioFailure or base::InvariantError. Of its
 // traits beyond SimCluster's it asks P::kName, P::draw_options (the protocol's own options), P::disturb (its own
 // faults, beside those all protocols have), P::keeps_its_leader (a stable one, at
-// three nodes and more, with these options: then that is checked at the end), P::describe (a node in words) and
-// P::cover (its own rows).
+// three nodes and more, with these options: then that is checked at the end), P::describe (a node in words),
+// P::cover (its own rows) and P::kElections (what Node::Counters::elections counts, in its own words).
 template <class P>
 class Scenario {
   public:
@@ -67,6 +67,7 @@ class Scenario {
     void read(NodeId node, bool under_lease);
     void count_leaders();
     void check_client(std::uint64_t client);
+    bool remembers_a_loss() const;
     const std::vector<std::uint64_t>& numbers(NodeId node);
 
     Plan plan_;

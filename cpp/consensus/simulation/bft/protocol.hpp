@@ -18,6 +18,7 @@ namespace fastmas::consensus::bft {
 // "leader" that SimCluster hands them to is the first correct one that hears more than two thirds.
 struct BftProtocol {
     static constexpr const char* kName = "bft-correct";
+    static constexpr const char* kElections = "rounds after the first";
     static constexpr bool kDecidesOnce = true;  // a decision is for good, and no block holds a request twice
     using Node = SimNode;
     using Message = bft::Message;

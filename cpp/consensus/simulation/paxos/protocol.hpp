@@ -15,6 +15,8 @@ namespace fastmas::consensus::paxos {
 
 struct PaxosProtocol {
     static constexpr const char* kName = "paxos";
+    static constexpr const char* kElections = "ballots begun";
+    static constexpr const char* kTwoLead = "moments with two leaders";
     using Node = PaxosNode;
     using Message = paxos::Message;
     using Ready = paxos::Ready;

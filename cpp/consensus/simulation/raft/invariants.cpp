@@ -113,7 +113,10 @@ void InvariantChecker::on_send(const RaftNode& node, const Message& message, con
     if (message.type == MessageType::vote_reply && !message.reject &&
         (stored.term != message.term || stored.vote != message.to))
         fail(node, invariant, "its vote for node " + std::to_string(message.to));
-    if (message.type == MessageType::append_reply && !message.reject && message.index > disk.log().last_index())
+    if (message.type == MessageType::vote) stood_[{message.term, node.id()}] = {message.log_term, message.index};
+    // (what a damaged disk held was durable when it was acknowledged)
+    if (message.type == MessageType::append_reply && !message.reject &&
+        message.index > std::max(disk.log().last_index(), disk.lost().index))
         fail(node, invariant, "the entry it acknowledges at " + at(message.index));
 }
 
@@ -152,9 +155,29 @@ void InvariantChecker::on_restart(const RaftNode& node) {
         seen.log.push_back(link_of(node, seen.log.empty() ? Link{} : seen.log.back(), entry));
     seen.hard = {node.term(), node.vote()};
     seen.led = false;
+    seen.membership = node.membership().id;
     seen.commit = node.commit_index();
     seen.applied = 0;
     history_.on_restore(node.id(), 0);
+}
+
+void InvariantChecker::on_damage(const RaftNode& node, Index first) {
+    std::vector<Link>& log = seen_[node.id()].log;
+    log.resize(std::min<std::size_t>(log.size(), first - 1));
+}
+
+// Of two logs, that of the candidate; of the voter's, all that it ever acknowledged, be it damaged since.
+void InvariantChecker::check_vote(const RaftNode& node, const Seen& seen, const SimDisk& disk) {
+    if (node.vote() == kNoNode || (node.term() == seen.hard.term && node.vote() == seen.hard.vote)) return;
+    const LogEnd end{node.log().last_term(), node.log().last_index()};
+    if (node.vote() == node.id()) {
+        if (end < disk.lost()) fail(node, "a node whose disk lost entries does not stand", at(disk.lost().index));
+        return;
+    }
+    const auto stood = stood_.find({node.term(), node.vote()});
+    if (stood == stood_.end() || stood->second < std::max(end, disk.lost()))
+        fail(node, "a vote goes to a log that is at least as up to date as all that the voter ever acknowledged",
+             "for node " + std::to_string(node.vote()));
 }
 
 void InvariantChecker::check_election(const RaftNode& node, const Seen& seen) {
@@ -193,7 +216,7 @@ void InvariantChecker::check_commit(const RaftNode& node, const Seen& seen, cons
         const auto holds = [&](NodeId id) {
             const SimDisk& disk = *disks[id - 1];
             // a disk that lost it does not forget that it had it: it counts in elections as if it still had
-            const LogEnd& lost = disk.hard_state().lost;
+            const LogEnd& lost = disk.lost();
             return disk.log().snapshot_index() >= index || disk.log().term(index) == link.term ||
                    (lost.index >= index && lost.term >= link.term);
         };
@@ -258,6 +281,7 @@ void InvariantChecker::after_step(const RaftNode& node, const std::vector<const 
     const bool leads = node.role() == Role::leader;
     check_memberships(node);
     seen.durable = disks[node.id() - 1]->hard_state();
+    check_vote(node, seen, *disks[node.id() - 1]);
     if (leads) check_election(node, seen);
     if (node.commit_index() > seen.commit) check_commit(node, seen, disks);
     if (leads) {
@@ -265,7 +289,7 @@ void InvariantChecker::after_step(const RaftNode& node, const std::vector<const 
             // a follower that went on to a later term, or whose disk is damaged, may since have lost what it
             // acknowledged (the power may go once a later term's entries are stored and before that term is)
             const SimDisk& disk = *disks[peer.id - 1];
-            if (disk.hard_state().lost.index != 0) continue;
+            if (disk.lost().index != 0) continue;
             const Term term = std::max(disk.hard_state().term, disk.log().last_term());
             if (peer.match == 0 || term > node.term() || disk.log().snapshot_index() >= peer.match) continue;
             const auto own = node.log().term(peer.match);

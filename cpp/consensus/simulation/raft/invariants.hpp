@@ -33,6 +33,8 @@ class InvariantChecker {
     void on_restore(const RaftNode& node, const Snapshot& snapshot, std::uint64_t commands);
     // The node came back with what its disk held.
     void on_restart(const RaftNode& node);
+    // What the node's disk held from entry `first` on is damaged. The node runs, and stores it again.
+    void on_damage(const RaftNode& node, Index first);
     // The node handled an event and did its duties; disks[i] is that of node i + 1.
     void after_step(const RaftNode& node, const std::vector<const SimDisk*>& disks);
     // The node's log and disk, entry by entry, against the memory. O(entries).
@@ -77,12 +79,14 @@ class InvariantChecker {
     void check_matching(const RaftNode& node, Index index, const Link& link);
     static Index known_commit(const RaftNode& node);
     void check_election(const RaftNode& node, const Seen& seen);
+    void check_vote(const RaftNode& node, const Seen& seen, const SimDisk& disk);
     void check_commit(const RaftNode& node, const Seen& seen, const std::vector<const SimDisk*>& disks);
 
     std::vector<Seen> seen_;  // by node id
     std::unordered_map<Term, NodeId> leaders_;
-    std::vector<Link> first_;                        // the first entry ever stored at each index
-    std::map<std::pair<Index, Term>, Link> others_;  // those of other terms
+    std::map<std::pair<Term, NodeId>, LogEnd> stood_;  // where the logs of candidates ended
+    std::vector<Link> first_;                          // the first entry ever stored at each index
+    std::map<std::pair<Index, Term>, Link> others_;    // those of other terms
     std::vector<Link> committed_;
     std::vector<Term> commit_terms_;       // the term in which each index was first known to be committed
     std::vector<Membership> memberships_;  // every one that was ever in force on some node

@@ -84,7 +84,7 @@ void RaftProtocol::disturb(SimCluster<RaftProtocol>& sim, base::Prng& random) {
         if (part < 3 && is_witness) target.witnesses.push_back(id);
         if (part == 3 && !is_witness) target.learners.push_back(id);
     }
-    if (target.voters.size() <= target.witnesses.size()) return;
+    if (target.voters.size() <= target.witnesses.size() || !lives(sim, target, kNoNode)) return;
     sim.act(leader, [&](Node& node) { (void)node.change_membership(target, sim.now_ns()); });
 }
 
@@ -139,7 +139,8 @@ std::string RaftProtocol::describe(const Node& node) {
     return std::string(to_string(node.role())) + " of term " + std::to_string(node.term()) + ", leader " +
            std::to_string(node.leader()) + ", last " + std::to_string(node.log().last_index()) + " (term " +
            std::to_string(node.log().last_term()) + "), commit " + std::to_string(node.commit_index()) + ", applied " +
-           std::to_string(node.applied_index());
+           std::to_string(node.applied_index()) +
+           (node.lost().index == 0 ? "" : ", lost its log up to " + std::to_string(node.lost().index));
 }
 
 void RaftProtocol::look(const SimCluster<RaftProtocol>& sim, Coverage& moments) {

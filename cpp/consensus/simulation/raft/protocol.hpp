@@ -15,6 +15,8 @@ namespace fastmas::consensus::raft {
 
 struct RaftProtocol {
     static constexpr const char* kName = "raft";
+    static constexpr const char* kElections = "elections stood";
+    static constexpr const char* kTwoLead = "moments with two leaders";
     using Node = RaftNode;
     using Message = raft::Message;
     using Ready = raft::Ready;
@@ -50,6 +52,10 @@ struct RaftProtocol {
         return options.check_quorum || options.pre_vote;
     }
     static void stop_outsiders(SimCluster<RaftProtocol>& sim);
+    // Whether the cluster is to go on without what this node's disk holds: raft/damage.cpp.
+    static bool may_damage(const SimCluster<RaftProtocol>& sim, NodeId node);
+    // The same, were this its membership, with the disks that are damaged now.
+    static bool lives(const SimCluster<RaftProtocol>& sim, const Membership& membership, NodeId damaged);
     static bool keeps_its_leader(const SimOptions& options) noexcept {
         return options.nodes >= 3 && options.pre_vote && options.check_quorum;
     }
