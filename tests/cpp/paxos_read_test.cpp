@@ -149,6 +149,74 @@ TEST(a_deposed_leader_gives_its_reads_back) {
     CHECK(reader->read(2) == ReadStatus::not_leader);
 }
 
+namespace {
+
+Membership members(std::vector<NodeId> voters, std::vector<NodeId> learners = {}) {
+    Membership membership;
+    membership.voters = std::move(voters);
+    membership.learners = std::move(learners);
+    return membership;
+}
+
+// Node 1 leads 1, 2 and 3 with a window of 8. Slot 9, which is chosen, makes `target` of them from slot 17 on, and its
+// ballot has asked both; node 2 has not heard that slot 9 is chosen.
+Reader leader_in_a_change(Membership target) {
+    PaxosConfig config = plain_config(1, 3);
+    config.window = 8;
+    Reader reader = leader(config);
+    CHECK(reader->change_membership(members({1, 2, 3}, {4, 5}), 0).index == 1);
+    (void)reader.pump();
+    for (const Index slot : {1U, 8U}) reader.acknowledge(2, 0, slot);
+    for (const NodeId id : {2U, 4U, 5U}) reader.driven.step(accepted_of(id, 1, reader->ballot(), 8, 8, 8));
+    CHECK(reader->change_membership(std::move(target), 0).index == 9);
+    (void)reader.pump();
+    reader.acknowledge(2, 0, 9);
+    Message refusal = message_of(MessageType::refuse, 2, 1, reader->ballot());
+    refusal.other = {5, 2};
+    reader.driven.step(refusal);
+    (void)reader.driven.time_out();
+    for (const NodeId id : {2U, 4U}) reader->step(promise_of(id, 1, {6, 1}, 9, {}, 8));
+    CHECK(reader->role() == Role::leader && reader->ballot().number == 6 && reader->commit_index() == 9);
+    return reader;
+}
+
+}  // namespace
+
+// Those that leave may have promised another leader, who does not know yet that they do, and chosen with them what is
+// proposed here: in front of the first slot of those that confirm this read.
+TEST(a_read_covers_what_another_leader_may_have_chosen_with_those_that_leave) {
+    Reader reader = leader_in_a_change(members({1, 4, 5}));
+    reader.propose("x");
+    reader.driven.step(accepted_of(4, 1, {6, 1}, 9, 9, 9));  // one of those to come is told, so that they may
+    CHECK_EQUAL(reader->log().last_index(), 16U);
+    // Node 2 accepted slots 10 to 16 and then, with node 3, chose slot 10 in ballot 7, and a client of 3 has seen it.
+    // Then somebody reads here, and node 4 knows nothing of that.
+    CHECK(reader->read(7) == ReadStatus::registered);
+    (void)reader.pump();
+    reader.acknowledge(4, 1);
+    CHECK(reader.reads.empty());
+    reader->step(accepted_of(2, 1, {6, 1}, 9, 16, 8));  // what it said before it promised ballot 7
+    (void)reader.pump();
+    CHECK_EQUAL(reader->commit_index(), 16U);
+    reader.acknowledge(5, 1);
+    CHECK(reader.reads == (std::vector<ReadState>{{7, 16, true}}));
+}
+
+// they have acknowledged its round already, and say nothing new
+TEST(a_read_is_confirmed_when_those_that_stay_are_enough) {
+    Reader reader = leader_in_a_change(members({1, 4}));
+    CHECK(reader->read(7) == ReadStatus::registered);
+    (void)reader.pump();
+    Message reply = accepted_of(4, 1, {6, 1}, 9, 9, 9);
+    reply.round = 1;
+    reader->step(reply);
+    (void)reader.pump();
+    CHECK(reader.reads.empty());
+    reader->step(accepted_of(2, 1, {6, 1}, 9, 16, 8));
+    (void)reader.pump();
+    CHECK(reader.reads == (std::vector<ReadState>{{7, 16, true}}));
+}
+
 TEST(reads_are_bounded) {
     PaxosConfig config = plain_config(1, 3);
     config.max_pending_reads = 2;

@@ -53,8 +53,11 @@ void PaxosNode::confirm_reads() {
     if (acknowledged_.size() < now.quorums.accept) return;
     const std::uint64_t round = acknowledged_[now.quorums.accept - 1];
     std::size_t done = 0;
+    // That holds of the slots that these decide. In those before, another leader that does not know of them may have
+    // had something chosen by then, with those that left: what stands there is chosen here, too.
+    const Index others = membership().from - 1;
     for (; done < reads_.size() && reads_[done].round != 0 && reads_[done].round <= round; ++done)
-        read_states_.push_back({reads_[done].context, reads_[done].index, true});
+        read_states_.push_back({reads_[done].context, std::max(reads_[done].index, others), true});
     reads_.erase(reads_.begin(), reads_.begin() + static_cast<std::ptrdiff_t>(done));
 }
 

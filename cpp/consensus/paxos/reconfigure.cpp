@@ -184,6 +184,7 @@ void PaxosNode::fill_window() {
 void PaxosNode::follow_up() {
     if (memberships_changed_) seat_members();
     if (role_ != Role::leader || (memberships_.size() == 1 && learned_.empty())) return;
+    confirm_reads();  // whoever decides now may have acknowledged a round already
     if (has_pending() && is_asked(membership()) && memberships_.back().decides_like(membership()))
         prepared_ = memberships_.back().id;  // its quorums are those that were asked
     propose_found();
