@@ -16,6 +16,12 @@ std::uint64_t tag_of(const Digest& value) noexcept {
     return tag;
 }
 
+bool ascends(const std::vector<RoundStatus>& rounds) noexcept {
+    return std::adjacent_find(rounds.begin(), rounds.end(), [](const RoundStatus& a, const RoundStatus& b) {
+               return a.round >= b.round;
+           }) == rounds.end();
+}
+
 }  // namespace
 
 void BftNode::fill_status(Status& status) {
@@ -81,8 +87,9 @@ void BftNode::send_commands() {
 }
 
 void BftNode::handle_status(Peer& peer, const Status& status) {
+    // each round once: it is sent what it lacks of each, and that is much
     if (status.height == 0 || status.height > kMaxHeight || status.rounds.size() > kMaxStatusRounds ||
-        status.round < kNoRound || status.round > kMaxRound) {
+        status.round < kNoRound || status.round > kMaxRound || !ascends(status.rounds)) {
         wrong(peer);
         return;
     }
@@ -202,11 +209,12 @@ void BftNode::handle_checkpoints(Peer& peer, const Message& message) {
     }
     for (const CheckpointVote& vote : message.checkpoints) {
         const std::size_t place = chain_.validators->place_of(vote.validator);
-        if (place == ValidatorSet::kNowhere || vote.height == 0 || vote.height > kMaxHeight ||
-            vote.height % config_.checkpoint_every != 0) {
+        if (vote.height == 0 || vote.height > kMaxHeight || vote.height % config_.checkpoint_every != 0) {
             wrong(peer);
             return;
         }
+        // it may have been one at that height, and whoever passes its vote on may not know yet that it left
+        if (place == ValidatorSet::kNowhere) continue;
         if (proven_ && vote.height <= proven_->chain.height) continue;
         std::size_t of_sender = 0;
         auto oldest = checkpoints_.end();

@@ -5,6 +5,15 @@
 #include "consensus/bft/node.hpp"
 
 namespace fastmas::consensus::bft {
+namespace {
+
+bool fits(const Block& block, const ChainLimits& limits) noexcept {
+    std::size_t bytes = 0;
+    for (const Command& command : block.commands) bytes += command.bytes.size();
+    return block.commands.size() <= limits.max_block_commands && bytes <= limits.max_block_bytes;
+}
+
+}  // namespace
 
 void BftNode::wrong(Peer& peer, bool forged) {
     ++peer.wrong;
@@ -185,7 +194,12 @@ void BftNode::handle_proposal(Peer& peer, const Message& message) {
     if (proposal.height != height()) {
         if (proposal.height < height()) return;
         ask(peer);
-        if (proposal.height == height() + 1) keep_early(peer, message);
+        if (proposal.height != height() + 1) return;
+        // nothing else bounds what it holds until its height begins
+        if (fits(*proposal.block, config_.limits))
+            keep_early(peer, message);
+        else
+            wrong(peer);
         return;
     }
     if (!machine_.admits_proposal(proposal.round, proposal.value)) return;
@@ -194,41 +208,46 @@ void BftNode::handle_proposal(Peer& peer, const Message& message) {
         wrong(peer);  // lines 22, 28, 36, 49: from proposer(h_p, round)
         return;
     }
-    if (!verify(chain_.validators->at(place).key, sign_bytes(genesis_, proposal), proposal.signature)) {
+    if (!is_proof(proposal)) {
+        wrong(peer);
+        return;
+    }
+    if (!verify(chain_.validators->at(place).key, sign_bytes(genesis_, proposal), proposal.signature) ||
+        !check_pol(proposal)) {
         wrong(peer, true);
         return;
     }
-    if (!check_pol(peer, proposal)) return;
     take_proposal(proposal);
     for (const Vote& vote : proposal.pol)
         if (const std::size_t whose = chain_.validators->place_of(vote.validator); machine_.admits(whose, vote.round))
             count_vote(whose, vote);
 }
 
-// All of it or nothing: a proposal is passed on as it came, and a correct node passes on no forgery.
-bool BftNode::check_pol(Peer& peer, const Proposal& proposal) {
+// Whether it would prove pol_round, were its signatures good. Each validator once: a liar could else have its own vote
+// checked as often as there is room.
+bool BftNode::is_proof(const Proposal& proposal) const noexcept {
     if (proposal.pol_round == kNoRound) return true;
-    const VoteSet* held = machine_.votes(VoteType::prevote, proposal.pol_round);
     std::uint64_t places = 0;
     for (const Vote& vote : proposal.pol) {
         const std::size_t place = chain_.validators->place_of(vote.validator);
         if (vote.type != VoteType::prevote || vote.height != proposal.height || vote.round != proposal.pol_round ||
-            vote.value != proposal.value || place == ValidatorSet::kNowhere) {
-            wrong(peer);
+            vote.value != proposal.value || place == ValidatorSet::kNowhere || (places >> place & 1U) != 0)
             return false;
-        }
         places |= std::uint64_t{1} << place;
+    }
+    return is_quorum(chain_.validators->power_of(places), chain_.validators->total());
+}
+
+// All of it or nothing: a proposal is passed on as it came, and a correct node passes on no forgery.
+bool BftNode::check_pol(const Proposal& proposal) {
+    const VoteSet* held = machine_.votes(VoteType::prevote, proposal.pol_round);
+    return std::all_of(proposal.pol.begin(), proposal.pol.end(), [&](const Vote& vote) {
+        const std::size_t place = chain_.validators->place_of(vote.validator);
         // the very vote that was checked before: another signature for the same value may be a forgery
         const Vote* known = held != nullptr ? held->vote(place, vote.value) : nullptr;
-        if (known != nullptr && known->signature == vote.signature) continue;
-        if (!verify(chain_.validators->at(place).key, sign_bytes(genesis_, vote), vote.signature)) {
-            wrong(peer, true);
-            return false;
-        }
-    }
-    if (is_quorum(chain_.validators->power_of(places), chain_.validators->total())) return true;
-    wrong(peer);
-    return false;
+        return (known != nullptr && known->signature == vote.signature) ||
+               verify(chain_.validators->at(place).key, sign_bytes(genesis_, vote), vote.signature);
+    });
 }
 
 void BftNode::take_proposal(const Proposal& proposal) {
@@ -257,8 +276,11 @@ void BftNode::take_proposal(const Proposal& proposal) {
 
 void BftNode::handle_commands(Peer& peer, const Message& message) {
     if (message.commands.empty()) wrong(peer);
+    bool grew = false;
     for (const Command& command : message.commands) {
         const Session& session = command.session;
+        // what is known is worth no call of the rule, which may check a signature
+        if (session.sequence <= chain_.clients.last(session.client) || pool_.has(session)) continue;
         if (command.bytes.size() > config_.limits.max_command_bytes || session.client == 0 || session.sequence == 0 ||
             session.acknowledged >= session.sequence || (command.kind == CommandKind::validator && !config_.rule) ||
             (config_.rule && !config_.rule->allows(command))) {
@@ -271,9 +293,10 @@ void BftNode::handle_commands(Peer& peer, const Message& message) {
             ++counters_.untimely;
             continue;
         }
-        (void)pool_.add(command, peer.id, chain_.clients);  // a full pool drops it: its node sends it again
+        // a full pool drops it: its node sends it again
+        if (pool_.add(command, peer.id, chain_.clients) == CommandPool::Added::added) grew = true;
     }
-    start_if_needed();
+    if (grew) start_if_needed();
 }
 
 }  // namespace fastmas::consensus::bft

@@ -23,7 +23,9 @@ BftNode::BftNode(BftConfig config, std::shared_ptr<Signer> signer, std::shared_p
       chain_(ChainState::genesis(genesis_, ValidatorSet(config_.validators))),
       hard_(std::move(stored.hard_state)),
       machine_(chain_.validators, chain_.priorities, ValidatorSet::kNowhere),
-      pool_(config_.id, {config_.max_pool_commands, config_.max_pool_bytes, config_.validators.size()}) {
+      // all others together leave room for the own clients
+      pool_(config_.id, {config_.max_pool_commands, config_.max_pool_bytes,
+                         std::max(config_.validators.size(), config_.peers.size() + 1)}) {
     if (verifier_ == nullptr)
         throw base::ConfigError("a node needs a verifier, got none; pass the one that knows your kind of keys");
     if (stored.snapshot.chain.height != 0) {  // by its height: its blocks may all have been empty

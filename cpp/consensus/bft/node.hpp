@@ -179,7 +179,8 @@ class BftNode {
     void handle_commands(Peer& peer, const Message& message);
     void keep_early(Peer& peer, const Message& message);
     void replay_early();
-    bool check_pol(Peer& peer, const Proposal& proposal);
+    bool is_proof(const Proposal& proposal) const noexcept;
+    bool check_pol(const Proposal& proposal);
     bool verify(const PublicKey& key, const SignBytes& bytes, const Signature& signature);
     void take_proposal(const Proposal& proposal);
     void list_signatures(const Message& message, std::size_t most, std::vector<Verifier::Item>& out) const;

@@ -76,6 +76,11 @@ CommandPool::Added CommandPool::add(const Command& command, NodeId from, const C
     return Added::added;
 }
 
+bool CommandPool::has(const Session& session) const noexcept {
+    const auto client = clients_.find(session.client);
+    return client != clients_.end() && client->second.contains(session.sequence);
+}
+
 std::vector<Command> CommandPool::take(const ChainLimits& limits, const ClientMarks& marks) const {
     struct Head {
         const Requests* requests;

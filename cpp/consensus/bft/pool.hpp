@@ -23,6 +23,8 @@ class CommandPool {
     CommandPool(NodeId own, Limits limits) : own_(own), limits_(limits) {}
 
     Added add(const Command& command, NodeId from, const ClientMarks& marks);
+    // Whether it holds that request, whoever said it.
+    bool has(const Session& session) const noexcept;
     // What a block can hold now, oldest clients first, each client's run in order.
     std::vector<Command> take(const ChainLimits& limits, const ClientMarks& marks) const;
     // Whether take() would give anything. O(clients).
