@@ -30,11 +30,19 @@ class PythonBft {
   public:
     PythonBft(BftConfig config, const py::object& signer, py::object verify, py::object rule, PersistentState stored)
         : id_(config.id) {
-        if (!rule.is_none()) config.rule = std::make_shared<PythonRule>(std::move(rule), failure_);
-        std::shared_ptr<Signer> signs;
-        if (!signer.is_none()) signs = std::make_shared<PythonSigner>(signer, failure_);
-        auto verifier = std::make_shared<PythonVerifier>(std::move(verify), failure_);
-        node_ = std::make_unique<BftNode>(std::move(config), std::move(signs), std::move(verifier), std::move(stored));
+        if (!rule.is_none()) config.rule = rule_ = std::make_shared<PythonRule>(std::move(rule), failure_);
+        if (!signer.is_none()) signer_ = std::make_shared<PythonSigner>(signer, failure_);
+        verifier_ = std::make_shared<PythonVerifier>(std::move(verify), failure_);
+        node_ = std::make_unique<BftNode>(std::move(config), signer_, verifier_, std::move(stored));
+    }
+
+    // What the garbage collector must know of: a rule is often a method of the very object that holds the node.
+    template <class Visit>
+    int each_held(Visit visit) {
+        int result = 0;
+        if (rule_) result = visit(rule_->held());
+        if (result == 0 && signer_) result = visit(signer_->held());
+        return result == 0 ? visit(verifier_->held()) : result;
     }
 
     template <class Body>
@@ -96,6 +104,9 @@ class PythonBft {
     NodeId id_;
     Failure failure_ = std::make_shared<std::string>();
     std::atomic<bool> busy_{false};
+    std::shared_ptr<PythonRule> rule_;      // nullptr: none
+    std::shared_ptr<PythonSigner> signer_;  // nullptr: none
+    std::shared_ptr<PythonVerifier> verifier_;
     std::unique_ptr<BftNode> node_;
 };
 
@@ -201,7 +212,7 @@ void define_init(py::class_<PythonBft>& type, Options&&... options) {
 }  // namespace
 
 void register_bft_node(py::module_& area) {
-    py::class_<PythonBft> type(area, "BftNode", docs::kBftNode);
+    py::class_<PythonBft> type(area, "BftNode", docs::kBftNode, collected<PythonBft>());
     define_init(type, py::arg("hard_state") = HardState(), py::arg("decided") = std::vector<Decided>(),
                 py::arg("snapshot") = py::none());
     type.def("tick", &tick, py::arg("now_ns") = py::none(), docs::kBftTick)

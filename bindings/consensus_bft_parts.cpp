@@ -15,6 +15,14 @@ std::string type_name(const py::handle& object) {
     return py::str(py::type::of(object).attr("__name__"));
 }
 
+PublicKey key_of(const py::object& signer) {
+    const py::object key = py::getattr(signer, "public_key", py::none());
+    if (!py::isinstance<py::bytes>(key))
+        throw base::ConfigError("signer.public_key must be bytes, got " + type_name(key) +
+                                "; give the 32 bytes that the signatures are checked with");
+    return to_array<32>(std::string_view(py::bytes(key)), "a public key");
+}
+
 py::object callable(py::object object, const char* what, const char* cure) {
     if (PyCallable_Check(object.ptr()) == 0)
         throw base::ConfigError(std::string(what) + " must be callable, got " + type_name(object) + "; " + cure);
@@ -81,7 +89,7 @@ bool PythonVerifier::ask(const py::list& items) {
 PythonSigner::PythonSigner(const py::object& signer, Failure failure)
     : sign_(callable(py::getattr(signer, "sign", py::none()), "signer.sign",
                      "pass an object with sign(bytes) -> bytes and public_key, as Ed25519Signer is")),
-      key_(to_array<32>(py::cast<std::string>(py::getattr(signer, "public_key", py::bytes())), "a public key")),
+      key_(key_of(signer)),
       failure_(std::move(failure)) {}
 
 Signature PythonSigner::sign(std::span<const std::byte> bytes) {

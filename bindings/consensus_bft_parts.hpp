@@ -48,6 +48,7 @@ class PythonVerifier final : public consensus::bft::Verifier {
     bool verify(const consensus::bft::PublicKey& key, std::span<const std::byte> bytes,
                 const consensus::bft::Signature& signature) override;
     bool verify_all(std::span<const Item> items) override;
+    py::object& held() noexcept { return verify_; }
 
   private:
     bool ask(const py::list& items);
@@ -62,6 +63,7 @@ class PythonSigner final : public consensus::bft::Signer {
     PythonSigner(const py::object& signer, Failure failure);
     consensus::bft::Signature sign(std::span<const std::byte> bytes) override;
     consensus::bft::PublicKey public_key() const override { return key_; }
+    py::object& held() noexcept { return sign_; }
 
   private:
     py::object sign_;
@@ -74,6 +76,7 @@ class PythonRule final : public consensus::bft::CommandRule {
   public:
     PythonRule(py::object rule, Failure failure);
     bool allows(const consensus::bft::Command& command) const override;
+    py::object& held() noexcept { return rule_; }
 
   private:
     py::object rule_;

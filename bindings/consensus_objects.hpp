@@ -4,11 +4,37 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "bindings.hpp"
 #include "consensus/applier.hpp"
 
 namespace fastmas::bindings {
+
+// For a class whose objects hold Python objects, named by each_held(visit): the garbage collector finds cycles through
+// them, and ends them by putting None in their place.
+template <class T>
+py::custom_type_setup collected() {
+    return py::custom_type_setup([](PyHeapTypeObject* heap) {
+        PyTypeObject* type = &heap->ht_type;
+        type->tp_flags |= Py_TPFLAGS_HAVE_GC;
+        type->tp_traverse = [](PyObject* self, visitproc visit, void* arg) -> int {
+            Py_VISIT(Py_TYPE(self));
+            if (!py::detail::is_holder_constructed(self)) return 0;
+            return py::cast<T&>(py::handle(self)).each_held([&](py::object& held) -> int {
+                Py_VISIT(held.ptr());
+                return 0;
+            });
+        };
+        type->tp_clear = [](PyObject* self) -> int {
+            if (!py::detail::is_holder_constructed(self)) return 0;
+            return py::cast<T&>(py::handle(self)).each_held([](py::object& held) {
+                const py::object last = std::exchange(held, py::none());
+                return 0;
+            });
+        };
+    });
+}
 
 // Entry(index, time_ns, command): immutable; built for every apply, hence not through pybind11.
 PyTypeObject* entry_type();
@@ -26,6 +52,13 @@ class PythonMachine : public consensus::StateMachine {
     consensus::Payload snapshot() override;
     void restore(std::span<const std::byte> state) override;
     const py::object& object() const noexcept { return machine_; }
+    template <class Visit>
+    int each_held(Visit visit) {
+        int result = 0;
+        for (py::object* held : {&machine_, &apply_, &digest_, &snapshot_, &restore_})
+            if (result == 0 && *held) result = visit(*held);
+        return result;
+    }
 
   private:
     consensus::Result with_digest(consensus::Result result);

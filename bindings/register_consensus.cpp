@@ -75,6 +75,16 @@ class ClusterCore {
         return machine->object();
     }
 
+    // For the garbage collector: a factory is often a method of the very object that holds the cluster.
+    template <class Visit>
+    int each_held(Visit visit) {
+        int result = visit(factory_);
+        for (std::size_t node = 1; node <= sim_->size() && result == 0; ++node)
+            if (auto* machine = static_cast<PythonMachine*>(sim_->machine(static_cast<NodeId>(node))))
+                result = machine->each_held(visit);
+        return result;
+    }
+
     const AnyCluster& sim() const noexcept { return *sim_; }
     std::int64_t last_burst_ns() const noexcept { return last_burst_ns_; }
 
@@ -173,7 +183,8 @@ void register_cluster(py::module_& area) {
                 std::tie(o.network.delay_low_ns, o.network.delay_high_ns) = v;
             });
 
-    py::class_<ClusterCore>(area, "ClusterCore", "The simulated cluster behind fastmas.consensus.Cluster.")
+    py::class_<ClusterCore>(area, "ClusterCore", "The simulated cluster behind fastmas.consensus.Cluster.",
+                            collected<ClusterCore>())
         .def(py::init<const SimOptions&, py::object, const std::string&>(), py::arg("options"), py::arg("factory"),
              py::arg("protocol") = "raft")
         .def("propose", &ClusterCore::propose, py::arg("command"), py::arg("at_ns") = py::none())

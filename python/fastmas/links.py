@@ -63,6 +63,9 @@ class SealedLink:
             raise ConfigError(
                 f"nonces have 16 bytes, got {len(my_nonce)} and {len(peer_nonce)}; make one with os.urandom(16)"
             )
+        for end in (me, peer):
+            if not 0 <= end < 1 << 64:
+                raise ConfigError(f"the ends of a link are numbers from 0 on, below 2**64, got {end!r}")
         if my_nonce == peer_nonce or me == peer:
             raise ConfigError("the ends of a link differ in number and nonce; give each its own")
         self._out = self._key(secret, me, peer, my_nonce, peer_nonce)

@@ -199,6 +199,8 @@ def command_statement(
     They bind the chain, the client's time and the whole session, the expiry included: with another expiry the same
     request could take effect a second time.
     """
+    if len(genesis) != 32:
+        raise ConfigError(f"a genesis digest has 32 bytes, got {len(genesis)}; see genesis_digest")
     expiry = _NEVER if expires_ns is None else expires_ns
     digest = hashlib.sha256(body).digest()
     return _COMMAND.pack(b"fmascmd1", genesis, client, sequence, acknowledged, expiry, now_ns, digest)
@@ -250,6 +252,9 @@ class SignedCommands:
     def __init__(self, genesis: bytes, clients: Mapping[int, bytes], verify: Verify) -> None:
         if len(genesis) != 32:
             raise ConfigError(f"a genesis digest has 32 bytes, got {len(genesis)}; see genesis_digest")
+        for client, key in clients.items():
+            if not isinstance(key, bytes) or len(key) != 32:
+                raise ConfigError(f"a client's public key is 32 bytes, got {key!r} for client {client}; see public_key")
         self._genesis, self._clients, self._verify = genesis, dict(clients), verify
 
     def __call__(self, command: BftCommand) -> bool:
