@@ -142,8 +142,8 @@ void Clients::ask_read(NodeId node, std::uint64_t context, std::int64_t now_ns) 
     asked_[node].push_back({.context = context, .operation = history_.read(0, now_ns)});
 }
 
-void Clients::read_refused(NodeId node) {
-    asked_[node].pop_back();
+void Clients::read_refused(NodeId node, std::uint64_t context) {
+    std::erase_if(asked_[node], [context](const Read& one) { return one.context == context; });
     ++counters_.reads_refused;
 }
 

@@ -33,8 +33,8 @@ class Clients final : public SimObserver {
     void answered(const Session& session, const Recorder::Answer& answer, std::int64_t call_ns, std::int64_t now_ns);
     // Somebody asks the node for the state; `context` is what the node's read() is given.
     void ask_read(NodeId node, std::uint64_t context, std::int64_t now_ns);
-    // The node refused the latest of them on the spot.
-    void read_refused(NodeId node);
+    // The node refused it on the spot.
+    void read_refused(NodeId node, std::uint64_t context);
 
     void began(NodeId node) override;
     void applied(const Server& at, const Session& session, const Result* result) override;

@@ -151,7 +151,8 @@ class SimCluster {
     void clog(NodeId node, NodeId to, std::int64_t delay_ns);
     // The node stands still, like a stopped process: no tick, and messages wait.
     void pause(NodeId node, std::int64_t duration_ns);
-    bool is_paused(NodeId node) const { return member(node).paused_until_ns > now_ns_; }
+    bool is_paused(NodeId node) const { return paused_until_ns(node) > now_ns_; }
+    std::int64_t paused_until_ns(NodeId node) const { return member(node).paused_until_ns; }
     // The node's disk does nothing; with storage that acknowledges at once, neither does the node.
     void hang_disk(NodeId node, std::int64_t duration_ns);
     // The node's disk fails to make the next write durable; nobody knows how much of it is. Its node stops at once: to

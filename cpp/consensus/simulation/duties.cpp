@@ -32,8 +32,11 @@ template <class P>
 bool SimCluster<P>::process_ready(Member& at, NodeId node) {
     // the duties of ready.hpp, in their order; a crash may come between any two
     const Ready& ready = at.node->ready();
-    if constexpr (requires { checker_.on_ready(*at.node, ready); })
+    if constexpr (requires { checker_.on_ready(*at.node, ready, clock_of(at)); }) {
+        if (options_.check_invariants) checker_.on_ready(*at.node, ready, clock_of(at));
+    } else if constexpr (requires { checker_.on_ready(*at.node, ready); }) {
         if (options_.check_invariants) checker_.on_ready(*at.node, ready);
+    }
     if (crash_here(node)) return false;
     if (ready.must_sync) {
         if (P::replaces(at.disk, ready)) ++counters_.truncations;

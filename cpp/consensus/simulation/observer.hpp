@@ -16,6 +16,15 @@ struct Server {
     std::int64_t clock_ns = 0;
 };
 
+// A simulated read's context: how much was committed when it was asked for, which its answer must cover, and a number
+// that tells it from others at the same place.
+inline constexpr std::uint64_t read_context(Index committed, std::uint32_t number) noexcept {
+    return std::uint64_t{number} << 32 | committed;
+}
+inline constexpr Index must_cover(std::uint64_t context) noexcept {
+    return context & 0xffff'ffffU;
+}
+
 // Calls come in the middle of a node's duties: no call into the cluster is allowed in them.
 class SimObserver {
   public:

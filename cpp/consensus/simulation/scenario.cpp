@@ -24,9 +24,10 @@ inline constexpr bool kLeases = requires(Node& node) {
 };
 
 template <class Node>
-auto ask(Node& node, std::uint64_t context, bool under_lease, std::int64_t clock_ns) {
+auto ask(Node& node, std::uint64_t context, bool under_lease) {
     if constexpr (kLeases<Node>)
-        if (under_lease) return node.lease_read(context, clock_ns);
+        // the driver looks at its clock once a tick, so what it says may be old: the answer looks again
+        if (under_lease) return node.lease_read(context, INT64_MIN);
     return node.read(context);
 }
 
@@ -97,13 +98,28 @@ void Scenario<P>::safety() {
     for (const Action& action : plan_.actions) {
         const std::int64_t at_ns = start_ns + action.at_ms * 1'000'000;
         if (at_ns > sim_->now_ns()) {
-            sim_->run_for(at_ns - sim_->now_ns());
+            run_until(at_ns);
             count_leaders();
         }
         act(action);
     }
-    sim_->run_for(start_ns + plan_.seconds * 1'000'000'000 - sim_->now_ns());
+    run_until(start_ns + plan_.seconds * 1'000'000'000);
+    waiting_.clear();
     simulated_ns_ += sim_->now_ns() - start_ns;
+}
+
+template <class P>
+void Scenario<P>::run_until(std::int64_t at_ns) {
+    for (;;) {
+        const auto next = std::min_element(waiting_.begin(), waiting_.end(),
+                                           [](const Waiting& a, const Waiting& b) { return a.at_ns < b.at_ns; });
+        if (next == waiting_.end() || next->at_ns > at_ns) break;
+        const Waiting read = *next;
+        waiting_.erase(next);
+        if (read.at_ns > sim_->now_ns()) sim_->run_for(read.at_ns - sim_->now_ns());
+        hand_in(read);
+    }
+    if (at_ns > sim_->now_ns()) sim_->run_for(at_ns - sim_->now_ns());
 }
 
 template <class P>
@@ -204,13 +220,25 @@ void Scenario<P>::submit(const Action& action) {
 template <class P>
 void Scenario<P>::read(NodeId node, bool under_lease) {
     if constexpr (kReads<Node>) {
-        if (!sim_->is_up(node) || sim_->is_paused(node)) return;
-        sim_->act(node, [&](Node& at) {
-            // the context says what the read must cover, for the invariants
-            const std::uint64_t context = sim_->invariants().committed();
-            clients_.ask_read(node, context, sim_->now_ns());
-            const auto status = ask(at, context, under_lease && plan_.options.lease_ns != 0, sim_->clock_ns(node));
-            if (status != decltype(status)::registered) clients_.read_refused(node);
+        if (!sim_->is_up(node)) return;
+        const std::uint64_t context = read_context(sim_->invariants().committed(), ++reads_);
+        clients_.ask_read(node, context, sim_->now_ns());
+        hand_in({sim_->now_ns(), node, context, under_lease && plan_.options.lease_ns != 0});
+    }
+}
+
+template <class P>
+void Scenario<P>::hand_in(const Waiting& read) {
+    if constexpr (kReads<Node>) {
+        if (!sim_->is_up(read.node)) return;
+        if (const std::int64_t until_ns = sim_->paused_until_ns(read.node); until_ns > sim_->now_ns() + 1) {
+            // it is the first that a stopped node finds when it goes on, before it looks at its clock again
+            waiting_.push_back({until_ns - 1, read.node, read.context, read.under_lease});
+            return;
+        }
+        sim_->act(read.node, [&](Node& at) {
+            const auto status = ask(at, read.context, read.under_lease);
+            if (status != decltype(status)::registered) clients_.read_refused(read.node, read.context);
         });
     }
 }

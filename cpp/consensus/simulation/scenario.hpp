@@ -64,7 +64,15 @@ class Scenario {
     void discipline();
     void act(const Action& action);
     void submit(const Action& action);
+    struct Waiting {  // a read, until its node goes on
+        std::int64_t at_ns;
+        NodeId node;
+        std::uint64_t context;
+        bool under_lease;
+    };
+    void run_until(std::int64_t at_ns);
     void read(NodeId node, bool under_lease);
+    void hand_in(const Waiting& read);
     void count_leaders();
     void check_client(std::uint64_t client);
     bool remembers_a_loss() const;
@@ -75,7 +83,9 @@ class Scenario {
     std::int64_t simulated_ns_ = 0;
     std::uint64_t two_leaders_ = 0;
     std::uint64_t pauses_ = 0, clogs_ = 0, skews_ = 0, hangs_ = 0;
-    Coverage moments_;  // what the protocol saw between actions
+    std::vector<Waiting> waiting_;
+    std::uint32_t reads_ = 0;  // asked for
+    Coverage moments_;         // what the protocol saw between actions
     Clients clients_;
     std::unique_ptr<SimCluster<P>> sim_;
 };

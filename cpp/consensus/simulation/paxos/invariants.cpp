@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "base/errors.hpp"
+#include "consensus/simulation/observer.hpp"
 
 namespace fastmas::consensus::paxos {
 namespace {
@@ -129,9 +130,9 @@ void InvariantChecker::on_ready(const PaxosNode& node, const Ready& ready) {
     on_durable(node);
     for (const ReadState& read : ready.reads) {
         reads_ += read.is_confirmed;
-        if (read.is_confirmed && read.index < read.context)
+        if (read.is_confirmed && read.index < must_cover(read.context))
             fail(node, "a read sees all that was committed when it was asked for",
-                 at(read.index) + " of " + std::to_string(read.context));
+                 at(read.index) + " of " + std::to_string(must_cover(read.context)));
     }
 }
 

@@ -44,7 +44,8 @@ class InvariantChecker {
     // The node's log and disk, slot by slot, against each other and against what is chosen. O(entries).
     void check_log(const PaxosNode& node, const SimDisk& disk) const;
 
-    // What anybody knows to be chosen; a read that is asked for now must see it. Its context says how much that was.
+    // What anybody knows to be chosen; a read that is asked for now must see it. Its context says how much that was
+    // (observer.hpp).
     Index committed() const noexcept { return committed_; }
     std::uint64_t reads() const noexcept { return reads_; }  // confirmed
     std::uint64_t checks() const noexcept { return checks_; }

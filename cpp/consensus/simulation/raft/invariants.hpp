@@ -21,8 +21,8 @@ class InvariantChecker {
   public:
     explicit InvariantChecker(std::size_t nodes) : seen_(nodes + 1), history_(nodes) {}
 
-    // The node asks for its duties. A read's context, in simulation, is how much was committed when it was asked for.
-    void on_ready(const RaftNode& node, const Ready& ready);
+    // The node asks for its duties, at this time of its clock. A read's context says what it must cover (observer.hpp).
+    void on_ready(const RaftNode& node, const Ready& ready, std::int64_t clock_ns);
     // The node stored this Ready's snapshot, entries and hard state.
     void on_persist(const RaftNode& node, const Ready& ready);
     // The node is about to hand this message to the network.
