@@ -39,20 +39,6 @@ std::vector<std::uint64_t> client_ids() {
 
 }  // namespace
 
-void Coverage::add(const std::string& name, std::uint64_t count) {
-    for (auto& [known, total] : rows_)
-        if (known == name) {
-            total += count;
-            return;
-        }
-    rows_.emplace_back(name, count);
-}
-
-void Coverage::add(const Coverage& other) {
-    for (const auto& [name, count] : other.rows_) add(name, count);
-    simulated_seconds += other.simulated_seconds;
-}
-
 template <class P>
 Plan Scenario<P>::draw(std::uint64_t seed, std::int64_t seconds) {
     base::Prng random(base::derive_seed(seed, "scenario"));
@@ -356,84 +342,6 @@ void Scenario<P>::discipline() {
 }
 
 template <class P>
-std::string Scenario<P>::options_text() const {
-    const SimOptions& options = plan_.options;
-    const NetworkOptions& network = options.network;
-    return std::to_string(options.nodes) + " nodes, delays up to " + std::to_string(network.delay_high_ns / 1'000'000) +
-           " ms" + (network.encode ? ", messages as bytes" : "") + ", a snapshot every " +
-           std::to_string(options.snapshot_every) + " entries, at most " + std::to_string(options.max_append_entries) +
-           " entries a message" + (options.pre_vote ? "" : ", no pre-vote") +
-           (options.check_quorum ? "" : ", no check-quorum");
-}
-
-template <class P>
-std::string Scenario<P>::state() const {
-    std::string text = "  " + options_text() + "\n";
-    if (!sim_) return text;
-    for (NodeId node = 1; node <= sim_->size(); ++node) {
-        const Node* up = sim_->node(node);
-        text += "  node " + std::to_string(node) + ": " +
-                (up != nullptr ? P::describe(*up) : "down " + sim_->poisoned(node)) + "\n";
-    }
-    return text + "  at " + std::to_string(sim_->now_ns()) + " ns, " + std::to_string(sim_->network().in_flight()) +
-           " messages in flight\n";
-}
-
-template <class P>
-void Scenario<P>::add_to(Coverage& coverage) const {
-    const ClusterCounters& counters = sim_->counters();
-    const NetworkCounters& network = sim_->network().counters();
-    coverage.add("commands applied", sim_->applied(1));
-    coverage.add(P::kElections, sim_->elections());
-    if constexpr (requires { P::kTwoLead; }) coverage.add(P::kTwoLead, two_leaders_);
-    coverage.add("crashes", counters.crashes);
-    if constexpr (!requires { P::kDecidesOnce; }) coverage.add("stored entries replaced", counters.truncations);
-    coverage.add("snapshots taken", counters.snapshots_taken);
-    coverage.add("snapshots installed", counters.snapshots_installed);
-    if constexpr (!requires { P::kDecidesOnce; }) coverage.add("retried commands told apart", counters.duplicates);
-    coverage.add("messages delivered", network.delivered);
-    coverage.add("messages lost", network.lost);
-    coverage.add("messages doubled", network.duplicated);
-    coverage.add("messages cut off", network.cut);
-    coverage.add("links clogged", clogs_);
-    coverage.add("nodes stopped for a while", pauses_);
-    coverage.add("clocks gone wrong", skews_);
-    coverage.add("disks that hung", hangs_);
-    if constexpr (kTears<typename P::Disk, typename P::Ready>) {
-        coverage.add("writes torn by a crash", counters.torn_writes);
-        coverage.add("torn records cut off", counters.torn_records);
-    }
-    coverage.add("failed syncs", counters.failed_syncs);
-    coverage.add("crashes amid a compaction", counters.crashes_in_compaction);
-    if constexpr (kDamages<typename P::Disk>) {
-        std::uint64_t made_whole = 0;
-        for (NodeId node = 1; node <= sim_->size(); ++node) made_whole += sim_->disk(node).made_whole();
-        coverage.add("disks damaged under a node that ran", counters.damaged_running);
-        coverage.add("disks found damaged at a start", counters.damaged_at_start);
-        coverage.add("disks that lost all they held", counters.damaged_wholly);
-        coverage.add("entries damaged on disk", counters.damaged_entries);
-        coverage.add("damaged disks made whole by the others", made_whole);
-    }
-    const Clients::Counters& clients = clients_.counters();
-    coverage.add("requests answered to clients", history().answered());
-    coverage.add("requests given up", clients.given_up);
-    if constexpr (kReads<Node>) {
-        coverage.add("answered out of a snapshot", clients.from_snapshots);
-        coverage.add("answered by a node asked earlier", clients.answered_late);
-        coverage.add("reads answered", history().reads_answered());
-        coverage.add("reads refused", clients.reads_refused);
-        if constexpr (kLeases<Node>) {
-            coverage.add("reads answered under a lease", clients.reads_of_leases);
-            coverage.add("leases that ran out before the answer", clients.leases_run_out);
-        }
-    }
-    coverage.add("invariant checks", sim_->invariants().checks());
-    P::cover(*sim_, coverage);
-    for (const auto& [name, count] : moments_.rows()) coverage.add(name, count);
-    coverage.simulated_seconds += static_cast<double>(simulated_ns_) * 1e-9;
-}
-
-template <class P>
 const std::vector<std::uint64_t>& Scenario<P>::numbers(NodeId node) {
     return static_cast<Recorder*>(sim_->machine(node))->numbers();
 }
@@ -458,54 +366,9 @@ void Scenario<P>::count_leaders() {
     if constexpr (requires { P::look(*sim_, moments_); }) P::look(*sim_, moments_);
 }
 
-template <class P>
-Plan shrink(Plan plan, const std::string& failure, std::size_t attempts) {
-    const auto sentence = [](std::string_view text) { return text.substr(0, text.find(':')); };
-    const auto still_fails = [&](const Plan& shorter) {
-        if (attempts == 0) return false;
-        --attempts;
-        Scenario<P> scenario(shorter);
-        try {
-            scenario.run();
-        } catch (const std::exception& error) {
-            return sentence(error.what()) == sentence(failure);
-        }
-        return false;
-    };
-    // halves first, then ever smaller parts (Zeller's ddmin)
-    for (std::size_t part = std::max<std::size_t>(plan.actions.size() / 2, 1); part > 0 && attempts != 0;) {
-        bool is_shorter = false;
-        for (std::size_t from = 0; from < plan.actions.size();) {
-            Plan shorter = plan;
-            const auto begin = shorter.actions.begin() + static_cast<std::ptrdiff_t>(from);
-            const auto count = std::min(part, plan.actions.size() - from);
-            shorter.actions.erase(begin, begin + static_cast<std::ptrdiff_t>(count));
-            if (still_fails(shorter)) {
-                plan = std::move(shorter);
-                is_shorter = true;
-            } else {
-                from += part;
-            }
-        }
-        if (part == 1 && !is_shorter) break;
-        part = std::max<std::size_t>(part / 2, 1);
-    }
-    {
-        // what comes after the last action is needed only as far as it shows the failure
-        Plan shorter = plan;
-        shorter.seconds = plan.actions.empty() ? 0 : plan.actions.back().at_ms / 1000 + 1;
-        if (still_fails(shorter)) plan = std::move(shorter);
-    }
-    return plan;
-}
-
 template class Scenario<bft::BftProtocol>;
 template class Scenario<bft::LyingBftProtocol>;
 template class Scenario<raft::RaftProtocol>;
 template class Scenario<paxos::PaxosProtocol>;
-template Plan shrink<bft::BftProtocol>(Plan, const std::string&, std::size_t);
-template Plan shrink<bft::LyingBftProtocol>(Plan, const std::string&, std::size_t);
-template Plan shrink<raft::RaftProtocol>(Plan, const std::string&, std::size_t);
-template Plan shrink<paxos::PaxosProtocol>(Plan, const std::string&, std::size_t);
 
 }  // namespace fastmas::consensus
