@@ -14,16 +14,6 @@ namespace {
 constexpr std::uint64_t kFirstClient = 10, kClients = 3;
 
 template <class Node>
-inline constexpr bool kReads = requires(Node& node) {
-    node.read(std::uint64_t{});
-};
-
-template <class Node>
-inline constexpr bool kLeases = requires(Node& node) {
-    node.lease_read(std::uint64_t{}, std::int64_t{});
-};
-
-template <class Node>
 auto ask(Node& node, std::uint64_t context, bool under_lease) {
     if constexpr (kLeases<Node>)
         // the driver looks at its clock once a tick, so what it says may be old: the answer looks again

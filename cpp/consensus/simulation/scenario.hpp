@@ -28,6 +28,17 @@ class Coverage {
     std::vector<std::pair<std::string, std::uint64_t>> rows_;
 };
 
+// What a node has to answer reads by.
+template <class Node>
+inline constexpr bool kReads = requires(Node& node) {
+    node.read(std::uint64_t{});
+};
+
+template <class Node>
+inline constexpr bool kLeases = requires(Node& node) {
+    node.lease_read(std::uint64_t{}, std::int64_t{});
+};
+
 // start(), safety() (everything goes wrong, nothing may be broken), liveness() (all is mended: the cluster must elect,
 // catch up and answer), in this order, or run(). Any of them throws ScenarioFailure or base::InvariantError. Of its
 // traits beyond SimCluster's it asks P::kName, P::draw_options (the protocol's own options), P::disturb (its own
