@@ -1,23 +1,15 @@
-#include <pybind11/stl.h>
-
-#include <array>
 #include <atomic>
 
 #include "consensus/bft/codec.hpp"
 #include "consensus_bft_docs.hpp"
 #include "consensus_bft_parts.hpp"
-#include "consensus_objects.hpp"
+#include "consensus_node_parts.hpp"
 
 namespace fastmas::bindings {
 namespace {
 
 using namespace consensus;
 using namespace consensus::bft;
-
-const char* name_of(ProposeStatus status) {
-    static constexpr std::array kNames{"appended", "not_leader", "too_large", "full", "busy", "refused"};
-    return kNames[static_cast<std::size_t>(status)];
-}
 
 // Whether it is worth decoding: the type stands after length and version.
 bool has_signatures(std::span<const std::byte> bytes) noexcept {
@@ -121,11 +113,6 @@ auto look(R (BftNode::*method)() const noexcept) {
     return [method](PythonBft& n) {
         return n.enter([&](BftNode& node) -> std::remove_cvref_t<R> { return (node.*method)(); });
     };
-}
-
-Session to_session(std::uint64_t client, std::uint64_t sequence, std::uint64_t acknowledged,
-                   std::optional<std::int64_t> expires_ns) {
-    return {client, sequence, acknowledged, expires_ns.value_or(INT64_MAX)};
 }
 
 std::pair<const char*, Index> propose(PythonBft& n, const py::bytes& command, std::int64_t now_ns, std::uint64_t client,

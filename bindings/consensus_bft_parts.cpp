@@ -1,8 +1,7 @@
 #include "consensus_bft_parts.hpp"
 
-#include <pybind11/stl.h>
-
 #include "consensus/bft/codec.hpp"
+#include "consensus_node_parts.hpp"
 
 namespace fastmas::bindings {
 
@@ -112,18 +111,8 @@ bool PythonRule::allows(const consensus::bft::Command& command) const {
 BftReadyCopy copy_ready(BftNode& node) {
     const Ready& ready = node.ready();
     BftReadyCopy copy;
-    if (ready.snapshot != nullptr) copy.snapshot = *ready.snapshot;
+    copy_what_all_have(ready, copy);
     copy.decided.assign(ready.decided.begin(), ready.decided.end());
-    if (ready.hard_state != nullptr) copy.hard_state = *ready.hard_state;
-    copy.must_sync = ready.must_sync;
-    copy.write = ready.write;
-    std::vector<std::byte> bytes;
-    for (const Message& message : ready.messages) {
-        bytes.clear();
-        encode(message, bytes);
-        copy.messages.emplace_back(message.to, to_python(bytes));
-    }
-    copy.committed.assign(ready.committed.begin(), ready.committed.end());
     return copy;
 }
 

@@ -73,6 +73,7 @@ consensus::Payload encode_rejection(const py::error_already_set& error);
 py::object decode_rejection(const consensus::Payload& payload);
 
 void register_raft_node(py::module_& area);
+void register_paxos_node(py::module_& area);
 void register_agree(py::module_& area);
 void register_bft(py::module_& area);
 

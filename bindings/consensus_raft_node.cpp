@@ -1,9 +1,5 @@
-#include <pybind11/stl.h>
-
-#include <array>
-
 #include "consensus/raft/codec.hpp"
-#include "consensus_objects.hpp"
+#include "consensus_node_parts.hpp"
 #include "consensus_raft_docs.hpp"
 #include "consensus_raft_types.hpp"
 
@@ -13,28 +9,8 @@ namespace {
 using namespace consensus;
 using namespace consensus::raft;
 
-const char* name_of(ProposeStatus status) {
-    static constexpr std::array kNames{"appended", "not_leader", "too_large", "full", "busy", "refused"};
-    return kNames[static_cast<std::size_t>(status)];
-}
-
-const char* name_of(ReadStatus status) {
-    static constexpr std::array kNames{"registered", "not_leader", "full"};
-    return kNames[static_cast<std::size_t>(status)];
-}
-
 std::tuple<std::string, Term, Index> as_tuple(const Proposal& proposal) {
     return {name_of(proposal.status), proposal.term, proposal.index};
-}
-
-// False for bytes that are no message; the node drops and counts what it may not act on.
-bool step_bytes(RaftNode& node, const py::bytes& data) {
-    Message message;
-    const std::string_view view = data;
-    if (decode(std::as_bytes(std::span(view.data(), view.size())), message) != nullptr) return false;
-    const auto dropped = node.counters().dropped;
-    node.step(message);
-    return node.counters().dropped == dropped;
 }
 
 void tick(RaftNode& node, std::optional<std::int64_t> now_ns) {
@@ -44,7 +20,7 @@ void tick(RaftNode& node, std::optional<std::int64_t> now_ns) {
 std::tuple<std::string, Term, Index> propose(RaftNode& node, const py::bytes& command, std::int64_t now_ns,
                                              std::uint64_t client, std::uint64_t sequence, std::uint64_t acknowledged,
                                              std::optional<std::int64_t> expires_ns) {
-    const Session session{client, sequence, acknowledged, expires_ns.value_or(INT64_MAX)};
+    const Session session = to_session(client, sequence, acknowledged, expires_ns);
     return as_tuple(node.propose(Payload(std::string_view(command)), session, now_ns));
 }
 
@@ -109,7 +85,7 @@ void register_raft_node(py::module_& area) {
              py::arg("lost") = std::pair<Term, Index>(0, 0))
         .def("tick", &tick, py::arg("now_ns") = py::none(), docs::kTick)
         .def("set_clock", &RaftNode::set_clock, py::arg("now_ns"), docs::kSetClock)
-        .def("step", &step_bytes, py::arg("message"), docs::kStep)
+        .def("step", &step_bytes<Message, RaftNode>, py::arg("message"), docs::kStep)
         .def("propose", &propose, py::arg("command"), py::arg("now_ns") = 0, py::arg("client") = 0,
              py::arg("sequence") = 0, py::arg("acknowledged") = 0, py::arg("expires_ns") = py::none(), docs::kPropose)
         .def(
@@ -119,12 +95,12 @@ void register_raft_node(py::module_& area) {
             },
             py::arg("target"), py::arg("now_ns") = 0, docs::kChangeMembership)
         .def(
-            "read", [](RaftNode& n, std::uint64_t context) { return name_of(n.read(context)); }, py::arg("context"),
-            docs::kRead)
+            "read", [](RaftNode& n, std::uint64_t context) { return name_of_read(n.read(context)); },
+            py::arg("context"), docs::kRead)
         .def(
             "lease_read",
             [](RaftNode& n, std::uint64_t context, std::int64_t now_ns) {
-                return name_of(n.lease_read(context, now_ns));
+                return name_of_read(n.lease_read(context, now_ns));
             },
             py::arg("context"), py::arg("now_ns"), docs::kLeaseRead)
         .def(
@@ -144,9 +120,7 @@ void register_raft_node(py::module_& area) {
         .def_property_readonly("node", &RaftNode::id)
         .def_property_readonly("role", [](const RaftNode& n) { return to_string(n.role()); })
         .def_property_readonly("term", &RaftNode::term)
-        .def_property_readonly(
-            "leader",
-            [](const RaftNode& n) { return n.leader() == kNoNode ? std::nullopt : std::optional(n.leader()); })
+        .def_property_readonly("leader", &leader_of<RaftNode>)
         .def_property_readonly(
             "transferee",
             [](const RaftNode& n) { return n.transferee() == kNoNode ? std::nullopt : std::optional(n.transferee()); })

@@ -1,14 +1,8 @@
 // What a RaftNode of Python stores, sends and hands out, as Python has it.
 #include "consensus_raft_types.hpp"
 
-#include <pybind11/stl.h>
-
-#include <array>
-
-#include "base/errors.hpp"
 #include "consensus/raft/codec.hpp"
-#include "consensus/session.hpp"
-#include "consensus_objects.hpp"
+#include "consensus_node_parts.hpp"
 #include "consensus_raft_docs.hpp"
 
 namespace fastmas::bindings {
@@ -17,19 +11,15 @@ namespace {
 using namespace consensus;
 using namespace consensus::raft;
 
-constexpr std::array kKinds{"noop", "command", "membership"};
-
-EntryKind kind_named(const std::string& name) {
-    for (std::size_t kind = 0; kind < kKinds.size(); ++kind)
-        if (name == kKinds[kind]) return static_cast<EntryKind>(kind);
-    throw base::ConfigError("kind must be 'noop', 'command' or 'membership', got '" + name + "'; use 'command'");
-}
-
 Entry make_log_entry(Term term, Index index, std::int64_t time_ns, const std::string& kind, const py::bytes& command,
                      std::uint64_t client, std::uint64_t sequence, std::uint64_t acknowledged,
                      std::optional<std::int64_t> expires_ns) {
-    const Session session{client, sequence, acknowledged, expires_ns.value_or(INT64_MAX)};
-    return {term, index, time_ns, session, kind_named(kind), Payload(std::string_view(command))};
+    return {term,
+            index,
+            time_ns,
+            to_session(client, sequence, acknowledged, expires_ns),
+            kind_named(kind),
+            Payload(std::string_view(command))};
 }
 
 Membership make_membership(std::vector<NodeId> voters, std::vector<NodeId> learners, std::vector<NodeId> witnesses,
@@ -73,7 +63,7 @@ std::string show(const HardState& state) {
 
 std::string show(const Entry& entry) {
     return "LogEntry(term=" + std::to_string(entry.term) + ", index=" + std::to_string(entry.index) +
-           ", time_ns=" + std::to_string(entry.time_ns) + ", kind='" + kKinds[static_cast<std::size_t>(entry.kind)] +
+           ", time_ns=" + std::to_string(entry.time_ns) + ", kind='" + name_of(entry.kind) +
            "', command=" + py::repr(to_bytes(entry.command)).cast<std::string>() + ")";
 }
 
@@ -82,41 +72,20 @@ std::string show(const Entry& entry) {
 ReadyCopy copy_ready(RaftNode& node) {
     const Ready& ready = node.ready();
     ReadyCopy copy;
-    if (ready.snapshot != nullptr) copy.snapshot = *ready.snapshot;
+    copy_what_all_have(ready, copy);
     copy.entries.assign(ready.entries.begin(), ready.entries.end());
-    if (ready.hard_state != nullptr) copy.hard_state = *ready.hard_state;
-    copy.must_sync = ready.must_sync;
-    copy.write = ready.write;
-    std::vector<std::byte> bytes;
-    for (const Message& message : ready.messages) {
-        bytes.clear();
-        encode(message, bytes);
-        copy.messages.emplace_back(message.to, py::bytes(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
-    }
-    copy.committed.assign(ready.committed.begin(), ready.committed.end());
     copy.reads.assign(ready.reads.begin(), ready.reads.end());
     return copy;
 }
 
 void register_raft_types(py::module_& area) {
-    py::class_<Entry>(area, "LogEntry", docs::kLogEntry)
+    py::class_<Entry> entry(area, "LogEntry", docs::kLogEntry);
+    define_entry(entry);
+    entry
         .def(py::init(&make_log_entry), py::arg("term"), py::arg("index"), py::arg("time_ns"),
              py::arg("kind") = "command", py::arg("command") = py::bytes(), py::arg("client") = 0,
              py::arg("sequence") = 0, py::arg("acknowledged") = 0, py::arg("expires_ns") = py::none())
         .def_readonly("term", &Entry::term)
-        .def_readonly("index", &Entry::index)
-        .def_readonly("time_ns", &Entry::time_ns)
-        .def_property_readonly("kind", [](const Entry& e) { return kKinds[static_cast<std::size_t>(e.kind)]; })
-        .def_property_readonly("is_command", [](const Entry& e) { return e.kind == EntryKind::command; })
-        .def_property_readonly("command", [](const Entry& e) { return to_bytes(e.command); })
-        .def_property_readonly("client", [](const Entry& e) { return e.session.client; })
-        .def_property_readonly("sequence", [](const Entry& e) { return e.session.sequence; })
-        .def_property_readonly("acknowledged", [](const Entry& e) { return e.session.acknowledged; })
-        .def_property_readonly(
-            "expires_ns",
-            [](const Entry& e) { return expires(e.session) ? std::optional(e.session.expires_ns) : std::nullopt; })
-        .def(
-            "__eq__", [](const Entry& a, const Entry& b) { return a == b; }, py::is_operator())
         .def("__hash__", [](const Entry& e) { return e.index * 1'000'003 + e.term; })
         .def("__repr__", [](const Entry& e) { return show(e); });
     py::class_<HardState>(area, "HardState", docs::kHardState)

@@ -236,6 +236,8 @@ void register_consensus(py::module_& module) {
     register_raft_node(area);
     register_agree(area);
     register_bft(area);
+    auto paxos = module.def_submodule("paxos", "Multi-Paxos nodes.");
+    register_paxos_node(paxos);
 }
 
 }  // namespace fastmas::bindings

@@ -1,4 +1,4 @@
-"""Agreement: a simulated cluster of replicas, and the consensus node without I/O that it is made of.
+"""Agreement: a simulated cluster of replicas, and the consensus nodes without I/O that it is made of.
 
 A `Cluster` runs Raft or Multi-Paxos nodes in one thread and in virtual time. Each node has a state machine of its own,
 built by the factory; a command that was proposed is applied by all of them, at the same place, exactly once, whatever
@@ -33,6 +33,14 @@ from fastmas._core.consensus import (
     SimOptions,
     Snapshot,
 )
+from fastmas._core.paxos import (
+    PaxosEntry,
+    PaxosHardState,
+    PaxosMembership,
+    PaxosNode,
+    PaxosReady,
+    PaxosSnapshot,
+)
 from fastmas.agreement import Agreement, Step, checked_proposals, synod
 from fastmas.errors import ConfigError, FastmasError, InvariantError, NoQuorumError
 
@@ -51,6 +59,12 @@ __all__ = [
     "HardState",
     "LogEntry",
     "Membership",
+    "PaxosEntry",
+    "PaxosHardState",
+    "PaxosMembership",
+    "PaxosNode",
+    "PaxosReady",
+    "PaxosSnapshot",
     "RaftNode",
     "ReadState",
     "Ready",
