@@ -21,6 +21,7 @@ void BftNode::progress() {
         again_ = true;
         return;
     }
+    if (machine_.is_settled() && !fresh_height_) return;
     acting_ = true;
     do {
         again_ = false;

@@ -1,6 +1,5 @@
 #include "consensus/bft/certificate.hpp"
 
-#include "consensus/bytes.hpp"
 #include "consensus/session.hpp"
 
 namespace fastmas::consensus::bft {
@@ -16,8 +15,8 @@ const char* verify_certificate(const Digest& genesis, const ValidatorSet& set, c
     vote.round = certificate.round;
     vote.value = certificate.value;
     const SignBytes bytes = sign_bytes(genesis, vote);
-    std::vector<Verifier::Item> items;
-    items.reserve(certificate.votes.size());
+    std::array<Verifier::Item, kMaxNodes> items;  // the first `count` are
+    std::size_t count = 0;
     Power power = 0;
     NodeId last = kNoNode;
     for (const Certificate::Signed& held : certificate.votes) {
@@ -26,10 +25,10 @@ const char* verify_certificate(const Digest& genesis, const ValidatorSet& set, c
         const std::size_t place = set.place_of(held.validator);
         if (place == ValidatorSet::kNowhere) return "a stranger signed";
         power += set.powers()[place];
-        items.push_back({set.at(place).key, bytes, held.signature});
+        items[count++] = {set.at(place).key, bytes, held.signature};
     }
     if (!is_quorum(power, set.total())) return "not more than two thirds of the voting power";
-    return verifier.verify_all(items) ? nullptr : "a signature is not the validator's";
+    return verifier.verify_all(std::span(items.data(), count)) ? nullptr : "a signature is not the validator's";
 }
 
 const char* verify_evidence(const Digest& genesis, const ValidatorSet& set, const Evidence& evidence,
@@ -54,31 +53,49 @@ const char* verify_evidence(const Digest& genesis, const ValidatorSet& set, cons
     return check(evidence.first_vote, evidence.second_vote);
 }
 
+namespace {
+
+// As a Writer, into a digest.
+class Hashed {
+  public:
+    template <class T>
+    requires std::is_integral_v<T>
+    void put(T value) { hash_.update(std::as_bytes(std::span(&value, 1))); }
+    void put(std::span<const std::byte> bytes) { hash_.update(bytes); }
+    Digest finish() noexcept { return hash_.finish(); }
+
+  private:
+    base::Sha256 hash_;
+};
+
+}  // namespace
+
 Digest block_digest(const Block& block) {
-    std::vector<std::byte> bytes;
-    Writer writer(bytes);
+    Hashed commands;
     for (const Command& command : block.commands) {
         // as in a message: what tells a session that expires from one that does not is covered, too
-        writer.put(
+        commands.put(
             static_cast<std::uint8_t>(static_cast<std::uint8_t>(command.kind) | (expires(command.session) ? 128 : 0)));
-        put(writer, command.session);
-        writer.put(command.time_ns);
-        writer.put(static_cast<std::uint32_t>(command.bytes.size()));
-        writer.put(command.bytes.bytes());
+        commands.put(command.session.client);
+        commands.put(command.session.sequence);
+        commands.put(command.session.acknowledged);
+        if (expires(command.session)) commands.put(command.session.expires_ns);
+        commands.put(command.time_ns);
+        commands.put(static_cast<std::uint32_t>(command.bytes.size()));
+        commands.put(command.bytes.bytes());
     }
-    const Digest commands = base::sha256(bytes);
-    bytes.clear();
-    writer.put(std::as_bytes(std::span("fastmas/bft/block/1")));
-    writer.put(block.height);
-    writer.put(block.first_index);
-    writer.put(block.time_ns);
-    writer.put(block.proposer);
-    writer.put(block.parent);
-    writer.put(block.validators);
-    writer.put(block.next_validators);
-    writer.put(static_cast<std::uint32_t>(block.commands.size()));
-    writer.put(commands);
-    return base::sha256(bytes);
+    Hashed head;
+    head.put(std::as_bytes(std::span("fastmas/bft/block/1")));
+    head.put(block.height);
+    head.put(block.first_index);
+    head.put(block.time_ns);
+    head.put(block.proposer);
+    head.put(block.parent);
+    head.put(block.validators);
+    head.put(block.next_validators);
+    head.put(static_cast<std::uint32_t>(block.commands.size()));
+    head.put(commands.finish());
+    return head.finish();
 }
 
 }  // namespace fastmas::consensus::bft

@@ -1,6 +1,7 @@
 #include "consensus/bft/chain.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "base/errors.hpp"
 #include "consensus/bytes.hpp"
@@ -78,6 +79,37 @@ ValidatorSet ChainState::next_validators(const std::vector<Command>& commands) c
     return ValidatorSet(std::move(changed));
 }
 
+namespace {
+
+// The last sequence of each client of a block, that of the block so far included: of the few there mostly are, without
+// an allocation.
+class LastSequences {
+  public:
+    std::uint64_t* find(std::uint64_t client) noexcept {
+        for (std::size_t at = more_.size(); at-- != 0;)
+            if (more_[at].client == client) return &more_[at].sequence;
+        for (std::size_t at = count_; at-- != 0;)
+            if (few_[at].client == client) return &few_[at].sequence;
+        return nullptr;
+    }
+    std::uint64_t* add(std::uint64_t client, std::uint64_t sequence) {
+        One& one = count_ < few_.size() ? few_[count_++] : more_.emplace_back();
+        one = {client, sequence};
+        return &one.sequence;
+    }
+
+  private:
+    struct One {
+        std::uint64_t client;
+        std::uint64_t sequence;
+    };
+    std::array<One, 16> few_;  // the first `count_` are
+    std::size_t count_ = 0;
+    std::vector<One> more_;
+};
+
+}  // namespace
+
 const char* ChainState::check(const Block& block, const ChainLimits& limits, const CommandRule* rule) const {
     if (block.height != height + 1) return "not the next height";
     if (block.parent != last_id) return "its parent is not the last block";
@@ -87,8 +119,7 @@ const char* ChainState::check(const Block& block, const ChainLimits& limits, con
     std::size_t bytes = 0;
     std::int64_t latest_ns = time_ns;
     bool changes = false;
-    // of the few clients that are in the block: the last sequence, that of the block included
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> seen;
+    LastSequences seen;
     std::size_t new_clients = 0;
     for (const Command& command : block.commands) {
         if (command.bytes.size() > limits.max_command_bytes) return "a command is too large";
@@ -97,12 +128,12 @@ const char* ChainState::check(const Block& block, const ChainLimits& limits, con
         if (bytes > limits.max_block_bytes) return "too many bytes";
         const std::uint64_t client = command.session.client;
         if (client == 0) return "a command without a session";
-        auto at = std::find_if(seen.rbegin(), seen.rend(), [&](const auto& known) { return known.first == client; });
-        if (at == seen.rend() && !clients.has(client) && ++new_clients > clients.room()) return "too many clients";
+        std::uint64_t* last = seen.find(client);
+        if (last == nullptr && !clients.has(client) && ++new_clients > clients.room()) return "too many clients";
         if (!clients.admits(command.session)) return "a request whose time is over";
-        std::uint64_t& last = at != seen.rend() ? at->second : seen.emplace_back(client, clients.last(client)).second;
-        if (!ClientMarks::follows(last, command.session)) return "a request out of turn";
-        last = command.session.sequence;
+        if (last == nullptr) last = seen.add(client, clients.last(client));
+        if (!ClientMarks::follows(*last, command.session)) return "a request out of turn";
+        *last = command.session.sequence;
         if (command.kind == CommandKind::validator) {
             Validator change;
             if (rule == nullptr) return "nobody may change the validators";

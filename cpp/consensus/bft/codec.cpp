@@ -186,13 +186,7 @@ const char* decode(std::span<const std::byte> bytes, Message& message) {
     std::uint32_t length = 0;
     std::uint8_t version = 0, type = 0;
     std::uint16_t zero = 0;
-    message.proposal = Proposal();
-    message.votes.clear();
-    message.status = Status();
-    message.decided.clear();
-    message.snapshot.reset();
-    message.commands.clear();
-    message.checkpoints.clear();
+    message.clear();
     if (!reader.get(length) || !reader.get(version) || !reader.get(type) || !reader.get(zero) ||
         !reader.get(message.from) || !reader.get(message.to))
         return "header cut short";

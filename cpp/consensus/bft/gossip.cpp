@@ -51,9 +51,8 @@ void BftNode::fill_status(Status& status) {
 }
 
 void BftNode::broadcast_status() {
-    Status status;
-    fill_status(status);
-    for (const Peer& peer : peers_) send(MessageType::status, peer.id).status = status;
+    fill_status(status_);
+    for (const Peer& peer : peers_) send(MessageType::status, peer.id).status = status_;
 }
 
 void BftNode::ask(Peer& peer) {
@@ -115,7 +114,8 @@ void BftNode::handle_status(Peer& peer, const Status& status) {
 }
 
 void BftNode::send_missing(Peer& peer, const Status& status) {
-    std::vector<Vote> votes;
+    std::vector<Vote>& votes = votes_;
+    votes.clear();
     const auto look = [&](const RoundStatus& has) {
         const VoteSet* prevotes = machine_.votes(VoteType::prevote, has.round);
         if (prevotes == nullptr) return;
@@ -152,7 +152,7 @@ void BftNode::send_missing(Peer& peer, const Status& status) {
         }
     if (!votes.empty()) {
         if (votes.size() > kMaxVotesAMessage) votes.resize(kMaxVotesAMessage);
-        send(MessageType::votes, peer.id).votes = std::move(votes);
+        send(MessageType::votes, peer.id).votes = votes;
     }
     ++peer.replies;
 }

@@ -56,6 +56,22 @@ struct Message {
     std::vector<Command> commands;
     std::vector<CheckpointVote> checkpoints;
 
+    // Empty, with the memory it had.
+    void clear() noexcept {
+        std::vector<Vote> pol = std::move(proposal.pol);
+        pol.clear();
+        proposal = Proposal();
+        proposal.pol = std::move(pol);
+        votes.clear();
+        status.height = status.checkpoint = 0;
+        status.round = kNoRound;
+        status.rounds.clear();
+        decided.clear();
+        snapshot.reset();
+        commands.clear();
+        checkpoints.clear();
+    }
+
     friend bool operator==(const Message& a, const Message& b) {
         return a.type == b.type && a.from == b.from && a.to == b.to && a.proposal == b.proposal && a.votes == b.votes &&
                a.status == b.status && a.decided == b.decided && !a.snapshot == !b.snapshot &&

@@ -329,17 +329,10 @@ BftNode::Peer* BftNode::find(NodeId id) noexcept {
 Message& BftNode::send(MessageType type, NodeId to) {
     if (outbox_size_ == outbox_.size()) outbox_.emplace_back();
     Message& message = outbox_[outbox_size_++];
+    message.clear();
     message.type = type;
     message.from = config_.id;
     message.to = to;
-    message.proposal = Proposal();
-    message.votes.clear();
-    message.status.rounds.clear();
-    message.status = Status();
-    message.decided.clear();
-    message.snapshot.reset();
-    message.commands.clear();
-    message.checkpoints.clear();
     return message;
 }
 

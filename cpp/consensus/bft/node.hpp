@@ -254,6 +254,7 @@ class BftNode {
     std::vector<Entry> entries_;     // of Ready::committed
     std::vector<Action> actions_;    // under way, in progress()
     std::vector<Vote> votes_;        // scratch
+    Status status_;                  // scratch
     Height entries_height_ = 0;      // up to where they go
     Ready ready_;
     std::vector<Evidence> evidence_;

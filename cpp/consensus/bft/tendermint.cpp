@@ -29,7 +29,7 @@ void Tendermint::reset(std::shared_ptr<const ValidatorSet> set, const Rotation::
     round_ = kNoRound;
     step_ = Step::propose;
     locks_ = Locks();
-    decided_ = false;
+    decided_ = is_settled_ = false;
     if (!rounds_.empty()) spare_.node = rounds_.extract(rounds_.begin());
     rounds_.clear();
     ahead_.resize(set_->size());
@@ -38,13 +38,16 @@ void Tendermint::reset(std::shared_ptr<const ValidatorSet> set, const Rotation::
 }
 
 void Tendermint::start() {
-    if (round_ == kNoRound && !decided_) start_round(0);  // line 10, line 54
+    if (round_ != kNoRound || decided_) return;
+    is_settled_ = false;
+    start_round(0);  // line 10, line 54
 }
 
 void Tendermint::resume(Round round, Step step, const Locks& locks, bool proposed) {
     round_ = round;
     step_ = step;
     locks_ = locks;
+    is_settled_ = false;
     if (step != Step::propose) return;  // lines 34 and 47 schedule again once the votes are back
     if (rotation_.proposer(round) == place_) {
         if (!proposed)
@@ -125,12 +128,15 @@ void Tendermint::note_ahead(std::size_t place, Round round) {
 VoteSet::Added Tendermint::add_vote(std::size_t place, const Vote& vote) {
     note_ahead(place, vote.round);
     RoundBook& at = book(vote.round);
-    return (vote.type == VoteType::prevote ? at.prevotes : at.precommits).add(place, vote);
+    const VoteSet::Added added = (vote.type == VoteType::prevote ? at.prevotes : at.precommits).add(place, vote);
+    if (added == VoteSet::Added::counted || added == VoteSet::Added::conflict_counted) is_settled_ = false;
+    return added;
 }
 
 bool Tendermint::add_proposal(const ProposalFact& fact) {
     RoundBook& at = book(fact.round);
     at.proposals.push_back(fact);
+    is_settled_ = false;
     return at.proposals.size() > 1;
 }
 
@@ -169,8 +175,7 @@ void Tendermint::prune() {
 }
 
 void Tendermint::run() {
-    while (!decided_ && fire_one()) {
-    }
+    while (!is_settled_) is_settled_ = decided_ || !fire_one();
 }
 
 bool Tendermint::fire_one() {
@@ -281,6 +286,7 @@ bool Tendermint::fire_precommits(RoundBook& at) {
 
 void Tendermint::timeout(Step step, Round round) {
     if (decided_ || round != round_) return;  // lines 58, 62, 66
+    is_settled_ = false;
     switch (step) {
         case Step::propose:
             if (step_ != Step::propose) return;  // line 58

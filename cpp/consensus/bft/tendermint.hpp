@@ -79,6 +79,8 @@ class Tendermint {
     // Lines 57-67. A stale one changes nothing.
     void timeout(Step step, Round round);
     void run();
+    // Whether no rule can apply, and nothing is to be done: no input since run() that said anything new.
+    bool is_settled() const noexcept { return is_settled_ && actions_.empty(); }
 
     const std::vector<Action>& actions() const noexcept { return actions_; }
     void clear_actions() noexcept { actions_.clear(); }
@@ -153,6 +155,7 @@ class Tendermint {
     Step step_ = Step::propose;
     Locks locks_;
     bool decided_ = false;
+    bool is_settled_ = false;  // no rule applies: each depends on what inputs and rules change, and on nothing else
     Books rounds_;
     Spare spare_;
     std::vector<std::array<Round, kAheadRounds>> ahead_;  // by place: the future rounds its messages are held of

@@ -14,5 +14,9 @@ struct ScenarioFailure : std::runtime_error {
 inline void require(bool condition, const std::string& text) {
     if (!condition) throw ScenarioFailure(text);
 }
+// What holds a million times over makes no string of it.
+inline void require(bool condition, const char* text) {
+    if (!condition) throw ScenarioFailure(text);
+}
 
 }  // namespace fastmas::consensus

@@ -156,10 +156,12 @@ void SimCluster<P>::note_commit() {
 template <class P>
 void SimCluster<P>::on_effect(NodeId node, const Entry& entry, const Applied& applied) {
     const DivergenceMonitor::Verdict verdict = divergence_.vote(node, applied.index, applied.fingerprint);
-    const std::string where = "diverged at commit index " + std::to_string(applied.index) +
-                              ": its result or digest differs from the majority's";
-    for (const NodeId other : verdict.diverged) poison(other, where);
-    if (!verdict.agrees) poison(node, where);
+    if (!verdict.agrees || !verdict.diverged.empty()) {
+        const std::string where = "diverged at commit index " + std::to_string(applied.index) +
+                                  ": its result or digest differs from the majority's";
+        for (const NodeId other : verdict.diverged) poison(other, where);
+        if (!verdict.agrees) poison(node, where);
+    }
     if (verdict.impossible && diverged_text_.empty())
         diverged_text_ = "replicas diverged at commit index " + std::to_string(applied.index) +
                          " and no majority agrees; the state machine is not deterministic";

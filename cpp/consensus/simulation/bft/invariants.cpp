@@ -26,16 +26,40 @@ void InvariantChecker::start_chain(const SimNode& node) {
     tip_ = ChainState::genesis(node.real().genesis(), ValidatorSet(node.real().config().validators));
 }
 
+// The latest are asked for most.
+const InvariantChecker::Statement* InvariantChecker::said(const SimNode& node, Height height, Round round,
+                                                          int type) const noexcept {
+    const std::vector<Statement>& all = said_[node.id()];
+    const auto found = std::find_if(all.rbegin(), all.rend(), [&](const Statement& one) {
+        return one.height == height && one.round == round && one.type == type;
+    });
+    return found == all.rend() ? nullptr : &*found;
+}
+
+void InvariantChecker::note_prevote(const Vote& vote, std::size_t place) {
+    const auto found = std::find_if(prevotes_.rbegin(), prevotes_.rend(), [&](const Polka& one) {
+        return one.round == vote.round && one.height == vote.height && one.value == vote.value;
+    });
+    if (found != prevotes_.rend())
+        found->places |= std::uint64_t{1} << place;
+    else
+        prevotes_.push_back({vote.height, vote.round, vote.value, std::uint64_t{1} << place});
+}
+
 void InvariantChecker::note_statement(const SimNode& node, Height height, Round round, int type, const Digest& value) {
-    const auto [known, is_new] = said_[node.id()].try_emplace({height, round, type}, value);
-    if (!is_new && known->second != value)
+    const Statement* known = said(node, height, round, type);
+    if (known == nullptr)
+        said_[node.id()].push_back({height, round, type, value});
+    else if (known->value != value)
         fail(node, "a correct node signs at most one proposal, one prevote and one precommit a round",
              at(height, round));
 }
 
 bool InvariantChecker::was_polka(Height height, Round round, const Digest& value) const {
-    const auto found = prevotes_.find({height, round, value});
-    return found != prevotes_.end() && is_quorum(tip_.validators->power_of(found->second), tip_.validators->total());
+    return std::any_of(prevotes_.rbegin(), prevotes_.rend(), [&](const Polka& one) {
+        return one.round == round && one.height == height && one.value == value &&
+               is_quorum(tip_.validators->power_of(one.places), tip_.validators->total());
+    });
 }
 
 void InvariantChecker::check_vote(const SimNode& node, const Vote& vote, const HardState& hard) {
@@ -77,10 +101,9 @@ void InvariantChecker::note_own(const SimNode& node, const HardState& hard) {
         if (vote->height == 0) continue;
         if (vote->height != hard.height || vote->round != hard.round)
             fail(node, "a node signs for the round it is in", at(vote->height, vote->round));
-        const bool is_new = !said_[node.id()].contains({vote->height, vote->round, static_cast<int>(vote->type)});
+        const bool is_new = said(node, vote->height, vote->round, static_cast<int>(vote->type)) == nullptr;
         note_statement(node, vote->height, vote->round, static_cast<int>(vote->type), vote->value);
-        if (vote->type == VoteType::prevote && place != ValidatorSet::kNowhere)
-            prevotes_[{vote->height, vote->round, vote->value}] |= std::uint64_t{1} << place;
+        if (vote->type == VoteType::prevote && place != ValidatorSet::kNowhere) note_prevote(*vote, place);
         if (is_new) check_vote(node, *vote, hard);
     }
     if (hard.proposal.height != 0)
@@ -109,7 +132,7 @@ void InvariantChecker::note_decided(const SimNode& node, const Decided& decided)
         changes_ += *tip_.validators != *deciders_.back();
         if (decided.certificate.round > 0) ++late_;
         // what was said at heights before cannot matter any more
-        prevotes_.erase(prevotes_.begin(), prevotes_.lower_bound({height, kNoRound, kNil}));
+        std::erase_if(prevotes_, [&](const Polka& one) { return one.height < height; });
     }
     const char* problem =
         verify_certificate(node.real().genesis(), *deciders_[height - 1], decided.certificate, *node.verifier());
@@ -154,9 +177,9 @@ void InvariantChecker::note_stored(const SimNode& node, const Ready& ready) {
     else if (ready.hard_state != nullptr && !node.lies())
         seen_[node.id()].hard = *ready.hard_state;
     for (const Decided& decided : ready.decided) note_decided(node, decided);
-    auto& said = said_[node.id()];
     if (!ready.decided.empty())
-        said.erase(said.begin(), said.lower_bound({ready.decided.back().block->height + 1, kNoRound, 0}));
+        std::erase_if(said_[node.id()],
+                      [&](const Statement& one) { return one.height <= ready.decided.back().block->height; });
     // a laggard's statements, or those of the height after a decision
     if (ready.hard_state != nullptr && !node.lies()) {
         const HardState& hard = *ready.hard_state;
@@ -165,7 +188,7 @@ void InvariantChecker::note_stored(const SimNode& node, const Ready& ready) {
                 note_statement(node, vote->height, vote->round, static_cast<int>(vote->type), vote->value);
         const std::size_t place = tip_.validators->place_of(node.id());
         if (hard.prevote.height == tip_.height + 1 && place != ValidatorSet::kNowhere)
-            prevotes_[{hard.prevote.height, hard.prevote.round, hard.prevote.value}] |= std::uint64_t{1} << place;
+            note_prevote(hard.prevote, place);
         if (hard.proposal.height != 0)
             note_statement(node, hard.proposal.height, hard.proposal.round, kProposal, hard.proposal.value);
     }
@@ -179,8 +202,7 @@ void InvariantChecker::on_send(const SimNode& node, const Message& message, cons
         const std::size_t place = tip_.validators->place_of(vote.validator);
         // of others a correct node passes on what it has checked; a liar speaks for itself
         if (place == ValidatorSet::kNowhere || vote.type != VoteType::prevote || vote.height != tip_.height + 1) return;
-        if (!node.lies() || vote.validator == node.id())
-            prevotes_[{vote.height, vote.round, vote.value}] |= std::uint64_t{1} << place;
+        if (!node.lies() || vote.validator == node.id()) note_prevote(vote, place);
     };
     for (const Vote& vote : message.votes) note(vote);
     for (const Vote& vote : message.proposal.pol) note(vote);  // a liar may say it there for the first time
@@ -188,13 +210,13 @@ void InvariantChecker::on_send(const SimNode& node, const Message& message, cons
     const char* const invariant = "nothing leaves before what it says is durable";
     const auto must_be_stored = [&](Height height, Round round, int type, const Digest& value) {
         if (height <= disk.height()) return;  // decided since
-        const auto found = said_[node.id()].find({height, round, type});
+        const Statement* found = said(node, height, round, type);
         // of a round that the disk says is over nothing can be signed any more
         const HardState& stored = disk.hard_state();
-        if (found == said_[node.id()].end() && stored.height == height && stored.round > round)
+        if (found == nullptr && stored.height == height && stored.round > round)
             return note_statement(node, height, round, type, value);
-        if (found == said_[node.id()].end()) fail(node, invariant, std::string("a ") + to_string(message.type));
-        if (found->second != value)
+        if (found == nullptr) fail(node, invariant, std::string("a ") + to_string(message.type));
+        if (found->value != value)
             fail(node, "a correct node signs at most one proposal, one prevote and one precommit a round",
                  at(height, round));
     };

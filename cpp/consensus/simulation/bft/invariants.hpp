@@ -4,10 +4,8 @@
 
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "consensus/simulation/applied_history.hpp"
@@ -46,9 +44,19 @@ class InvariantChecker {
 
   private:
     // What a correct node has signed at a height: type 1 prevote, 2 precommit, 3 proposal.
-    using Statement = std::tuple<Height, Round, int>;
+    struct Statement {
+        Height height = 0;
+        Round round = kNoRound;
+        int type = 0;
+        Digest value{};
+    };
     // Whose prevotes for a value were ever sent, one bit a place.
-    using Polka = std::tuple<Height, Round, Digest>;
+    struct Polka {
+        Height height = 0;
+        Round round = kNoRound;
+        Digest value{};
+        std::uint64_t places = 0;
+    };
     // A write that is under way: what it says counts once it is durable.
     struct Staged {
         std::uint64_t write = 0;
@@ -68,14 +76,16 @@ class InvariantChecker {
     void settle(const SimNode& node, std::uint64_t write);
     void note_decided(const SimNode& node, const Decided& decided);
     void note_own(const SimNode& node, const HardState& hard);
+    const Statement* said(const SimNode& node, Height height, Round round, int type) const noexcept;
+    void note_prevote(const Vote& vote, std::size_t place);
     void note_statement(const SimNode& node, Height height, Round round, int type, const Digest& value);
     void check_vote(const SimNode& node, const Vote& vote, const HardState& hard);
     bool was_polka(Height height, Round round, const Digest& value) const;
     void start_chain(const SimNode& node);
 
-    std::vector<Seen> seen_;                         // by node id
-    std::vector<std::map<Statement, Digest>> said_;  // by node id
-    std::map<Polka, std::uint64_t> prevotes_;
+    std::vector<Seen> seen_;                    // by node id
+    std::vector<std::vector<Statement>> said_;  // by node id
+    std::vector<Polka> prevotes_;               // of the height that is not decided yet, and few before
     ChainState tip_;
     std::vector<BlockPtr> chain_;                                // by height - 1
     std::vector<std::shared_ptr<const ValidatorSet>> deciders_;  // of each height
