@@ -42,10 +42,26 @@ std::uint64_t ClientMarks::last(std::uint64_t client) const noexcept {
     return found == marks_.end() ? 0 : found->second.sequence;
 }
 
+bool ClientMarks::lasts(std::uint64_t client) const noexcept {
+    const auto found = marks_.find(client);
+    return found != marks_.end() && found->second.lasts();
+}
+
+bool ClientMarks::has_room(const Session& session) const noexcept {
+    const auto found = marks_.find(session.client);
+    const bool known = found != marks_.end();
+    const Room left = room();
+    if (!known && left.clients == 0) return false;
+    return expires(session) || (known && found->second.lasts()) || left.lasting != 0;
+}
+
 void ClientMarks::set(const Session& session) {
     Mark& mark = marks_[session.client];
+    lasting_ -= mark.lasts();
     mark.sequence = session.sequence;
-    mark.expires_ns = std::max(mark.expires_ns, session.expires_ns);
+    // of the client: unless it says that none of those before comes again
+    mark.expires_ns = is_last(session) ? session.expires_ns : std::max(mark.expires_ns, session.expires_ns);
+    lasting_ += mark.lasts();
     soonest_ns_ = std::min(soonest_ns_, mark.expires_ns);
 }
 
@@ -81,28 +97,25 @@ ValidatorSet ChainState::next_validators(const std::vector<Command>& commands) c
 
 namespace {
 
-// The last sequence of each client of a block, that of the block so far included: of the few there mostly are, without
-// an allocation.
-class LastSequences {
+// Where each client of a block stands, that of the block so far included: of the few there mostly are, without an
+// allocation.
+class Standings {
   public:
-    std::uint64_t* find(std::uint64_t client) noexcept {
-        for (std::size_t at = more_.size(); at-- != 0;)
-            if (more_[at].client == client) return &more_[at].sequence;
-        for (std::size_t at = count_; at-- != 0;)
-            if (few_[at].client == client) return &few_[at].sequence;
-        return nullptr;
-    }
-    std::uint64_t* add(std::uint64_t client, std::uint64_t sequence) {
-        One& one = count_ < few_.size() ? few_[count_++] : more_.emplace_back();
-        one = {client, sequence};
-        return &one.sequence;
-    }
-
-  private:
     struct One {
         std::uint64_t client;
-        std::uint64_t sequence;
+        std::uint64_t last;
+        bool lasts;
     };
+    One* find(std::uint64_t client) noexcept {
+        for (std::size_t at = more_.size(); at-- != 0;)
+            if (more_[at].client == client) return &more_[at];
+        for (std::size_t at = count_; at-- != 0;)
+            if (few_[at].client == client) return &few_[at];
+        return nullptr;
+    }
+    One* add(const One& one) { return &((count_ < few_.size() ? few_[count_++] : more_.emplace_back()) = one); }
+
+  private:
     std::array<One, 16> few_;  // the first `count_` are
     std::size_t count_ = 0;
     std::vector<One> more_;
@@ -119,8 +132,8 @@ const char* ChainState::check(const Block& block, const ChainLimits& limits, con
     std::size_t bytes = 0;
     std::int64_t latest_ns = time_ns;
     bool changes = false;
-    LastSequences seen;
-    std::size_t new_clients = 0;
+    Standings standings;
+    ClientMarks::Room room = clients.room();
     for (const Command& command : block.commands) {
         if (command.bytes.size() > limits.max_command_bytes) return "a command is too large";
         latest_ns = std::max(latest_ns, command.time_ns);
@@ -128,12 +141,18 @@ const char* ChainState::check(const Block& block, const ChainLimits& limits, con
         if (bytes > limits.max_block_bytes) return "too many bytes";
         const std::uint64_t client = command.session.client;
         if (client == 0) return "a command without a session";
-        std::uint64_t* last = seen.find(client);
-        if (last == nullptr && !clients.has(client) && ++new_clients > clients.room()) return "too many clients";
+        Standings::One* standing = standings.find(client);
+        if (standing == nullptr) {
+            if (!clients.has(client) && room.clients-- == 0) return "too many clients";
+            standing = standings.add({client, clients.last(client), clients.lasts(client)});
+        }
         if (!clients.admits(command.session)) return "a request whose time is over";
-        if (last == nullptr) last = seen.add(client, clients.last(client));
-        if (!ClientMarks::follows(*last, command.session)) return "a request out of turn";
-        *last = command.session.sequence;
+        if (!ClientMarks::follows(standing->last, command.session)) return "a request out of turn";
+        standing->last = command.session.sequence;
+        if (!expires(command.session) && !standing->lasts) {
+            if (room.lasting-- == 0) return "too many clients that never expire";
+            standing->lasts = true;
+        }
         if (command.kind == CommandKind::validator) {
             Validator change;
             if (rule == nullptr) return "nobody may change the validators";

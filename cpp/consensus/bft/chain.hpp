@@ -7,6 +7,7 @@
 #include <string>
 
 #include "consensus/bft/validators.hpp"
+#include "consensus/session.hpp"
 
 namespace fastmas::consensus::bft {
 
@@ -33,13 +34,25 @@ Payload encode_change(const Validator& change);
 bool decode_change(const Payload& bytes, Validator& change) noexcept;
 
 // Which sequence of each client was decided last. As in SessionTable, a client is forgotten once none of its requests
-// can come again, by the time of the decided blocks; there are at most kMaxClients.
+// can come again, by the time of the decided blocks; there are at most kMaxClients, of which at most kMaxLasting are
+// kept for good, so that those whose requests expire always find room again.
 class ClientMarks {
   public:
-    static constexpr std::size_t kMaxClients = 4'096;
+    static constexpr std::size_t kMaxClients = SessionTable::kMaxClients;
+    static constexpr std::size_t kMaxLasting = SessionTable::kMaxLasting;
+    struct Room {
+        std::size_t clients = 0;  // that are new
+        std::size_t lasting = 0;  // that did not last before, new ones or not
+    };
     std::uint64_t last(std::uint64_t client) const noexcept;
     bool has(std::uint64_t client) const noexcept { return marks_.contains(client); }
-    std::size_t room() const noexcept { return kMaxClients - marks_.size(); }
+    // Whether a request of the client was decided that never expires: it is kept for good.
+    bool lasts(std::uint64_t client) const noexcept;
+    Room room() const noexcept {
+        return {kMaxClients - marks_.size(), lasting_ < kMaxLasting ? kMaxLasting - lasting_ : 0};
+    }
+    // Whether there is room for what is to be remembered of the request.
+    bool has_room(const Session& session) const noexcept;
     void set(const Session& session);
     // Whether a request's time is not over.
     bool admits(const Session& session) const noexcept { return session.expires_ns >= time_ns_; }
@@ -47,24 +60,30 @@ class ClientMarks {
     void advance_to(std::int64_t time_ns);
     // Whether this is the client's next request: neither decided before, nor with an unanswered one left out between.
     static bool follows(std::uint64_t last, const Session& session) noexcept {
-        return session.sequence > last && session.acknowledged < session.sequence &&
-               session.sequence - 1 <= (last > session.acknowledged ? last : session.acknowledged);
+        if (session.sequence <= last || !is_wellformed(session)) return false;
+        return is_last(session) || session.sequence - 1 <= std::max(last, session.acknowledged);
     }
 
     struct Mark {
         std::uint64_t sequence = 0;
         std::int64_t expires_ns = 0;  // of all its requests
+
+        bool lasts() const noexcept { return expires_ns == INT64_MAX; }
         friend bool operator==(const Mark&, const Mark&) = default;
     };
     const std::map<std::uint64_t, Mark>& all() const noexcept { return marks_; }
     void insert(std::uint64_t client, const Mark& mark) {
-        marks_[client] = mark;
+        Mark& held = marks_[client];
+        lasting_ += mark.lasts();
+        lasting_ -= held.lasts();
+        held = mark;
         soonest_ns_ = std::min(soonest_ns_, mark.expires_ns);
     }
     friend bool operator==(const ClientMarks& a, const ClientMarks& b) { return a.marks_ == b.marks_; }
 
   private:
     std::map<std::uint64_t, Mark> marks_;  // ordered, so that its encoding is canonical
+    std::size_t lasting_ = 0;              // of them
     std::int64_t time_ns_ = INT64_MIN;
     std::int64_t soonest_ns_ = INT64_MAX;  // no client expires before
 };

@@ -281,8 +281,8 @@ void BftNode::handle_commands(Peer& peer, const Message& message) {
         const Session& session = command.session;
         // what is known is worth no call of the rule, which may check a signature
         if (session.sequence <= chain_.clients.last(session.client) || pool_.has(session)) continue;
-        if (command.bytes.size() > config_.limits.max_command_bytes || session.client == 0 || session.sequence == 0 ||
-            session.acknowledged >= session.sequence || (command.kind == CommandKind::validator && !config_.rule) ||
+        if (command.bytes.size() > config_.limits.max_command_bytes || session.client == 0 || !is_wellformed(session) ||
+            (command.kind == CommandKind::validator && !config_.rule) ||
             (config_.rule && !config_.rule->allows(command))) {
             wrong(peer);
             if (peer.wrong >= config_.max_wrong_messages) return;

@@ -193,9 +193,8 @@ Submission BftNode::submit(CommandKind kind, Payload bytes, const Session& sessi
     enter();
     if (bytes.size() > config_.limits.max_command_bytes) return {ProposeStatus::too_large, 0};
     Command command{kind, session, now_ns, std::move(bytes)};
-    if (session.client == 0 || session.sequence == 0 || session.acknowledged >= session.sequence ||
-        !is_timely(now_ns) || (kind == CommandKind::validator && !config_.rule) ||
-        (config_.rule && !config_.rule->allows(command)))
+    if (session.client == 0 || !is_wellformed(session) || !is_timely(now_ns) ||
+        (kind == CommandKind::validator && !config_.rule) || (config_.rule && !config_.rule->allows(command)))
         return {ProposeStatus::refused, 0};
     switch (pool_.add(command, config_.id, chain_.clients)) {
         case CommandPool::Added::full:

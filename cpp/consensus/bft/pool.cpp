@@ -1,17 +1,17 @@
 #include "consensus/bft/pool.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace fastmas::consensus::bft {
 
 // The client's next request that is at hand. Those before it, if any, it has given up: they go once this is decided.
 CommandPool::Requests::const_iterator CommandPool::next_of(std::uint64_t client, const Requests& requests,
                                                            const ClientMarks& marks) noexcept {
-    if (!marks.has(client) && marks.room() == 0) return requests.end();
     const std::uint64_t last = marks.last(client);
     return std::find_if(requests.begin(), requests.end(), [&](const auto& held) {
         const Session& session = held.second.command.session;
-        return ClientMarks::follows(last, session) && marks.admits(session);
+        return ClientMarks::follows(last, session) && marks.admits(session) && marks.has_room(session);
     });
 }
 
@@ -87,21 +87,26 @@ std::vector<Command> CommandPool::take(const ChainLimits& limits, const ClientMa
         Requests::const_iterator at;
         std::uint64_t last;
         bool is_new;
+        bool lasts;
     };
     std::vector<Head> heads;
     for (const auto& [client, requests] : clients_)
         if (const auto at = next_of(client, requests, marks); at != requests.end())
-            heads.push_back({&requests, at, marks.last(client), !marks.has(client)});
+            heads.push_back({&requests, at, marks.last(client), !marks.has(client), marks.lasts(client)});
     std::sort(heads.begin(), heads.end(),
               [](const Head& a, const Head& b) { return a.at->second.arrival < b.at->second.arrival; });
     std::vector<Command> taken;
-    std::size_t bytes = 0, room = marks.room();
+    std::size_t bytes = 0;
+    ClientMarks::Room room = marks.room();
     for (Head& head : heads) {
-        if (head.is_new && room == 0) continue;
-        room -= head.is_new ? 1 : 0;
         for (; head.at != head.requests->end(); ++head.at) {
             const Command& command = head.at->second.command;
             if (!ClientMarks::follows(head.last, command.session) || !marks.admits(command.session)) break;
+            const bool begins_to_last = !expires(command.session) && !head.lasts;
+            if ((head.is_new && room.clients == 0) || (begins_to_last && room.lasting == 0)) break;
+            room.clients -= std::exchange(head.is_new, false);
+            room.lasting -= begins_to_last;
+            head.lasts = head.lasts || begins_to_last;
             bytes += command.bytes.size();
             if (taken.size() == limits.max_block_commands || bytes > limits.max_block_bytes) return taken;
             taken.push_back(command);
