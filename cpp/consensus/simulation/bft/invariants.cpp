@@ -76,7 +76,10 @@ void InvariantChecker::check_vote(const SimNode& node, const Vote& vote, const H
         seen.hard.locked_value == vote.value)
         return;
     for (Round round = seen.hard.locked_round; round < vote.round; ++round)
-        if (was_polka(vote.height, round, vote.value)) return;
+        if (was_polka(vote.height, round, vote.value)) {
+            ++unlocks_;
+            return;
+        }
     fail(node, "a locked node prevotes another value only on proof of a later round (lines 23, 29)",
          at(vote.height, vote.round) + ", locked in round " + std::to_string(seen.hard.locked_round));
 }

@@ -41,6 +41,7 @@ class InvariantChecker {
     std::uint64_t commands() const noexcept { return history_.commands(); }
     std::uint64_t late_decisions() const noexcept { return late_; }  // in a round after the first
     std::uint64_t changes() const noexcept { return changes_; }      // of the validators
+    std::uint64_t unlocks() const noexcept { return unlocks_; }  // prevotes against a lock, with the proof they need
 
   private:
     // What a correct node has signed at a height: type 1 prevote, 2 precommit, 3 proposal.
@@ -95,6 +96,7 @@ class InvariantChecker {
     std::uint64_t checks_ = 0;
     std::uint64_t late_ = 0;
     std::uint64_t changes_ = 0;
+    std::uint64_t unlocks_ = 0;
     std::int64_t latest_clock_ns_ = INT64_MIN;  // of any correct node
 };
 

@@ -16,6 +16,7 @@ enum Habit : std::uint32_t {
     vote_for_all = 128,
     invent_times = 256,
     favouring = 512,
+    besieging = 1024,
 };
 constexpr std::size_t kHeard = 64;
 constexpr std::int64_t kHour = 3'600'000'000'000;
@@ -26,7 +27,9 @@ Liar::Liar(NodeId id, std::uint64_t seed, std::shared_ptr<Signer> signer, std::u
     : id_(id), random_(seed), signer_(std::move(signer)), habits_(0), sides_(random_.next()) {
     for (std::uint32_t bit = 1; bit <= invent_times; bit <<= 1U)
         if (chance(60)) habits_ |= bit;
-    if (chance(schemes)) habits_ = favouring | equivocate_proposals;  // a scheme, which all else would give away
+    if (!chance(schemes)) return;
+    habits_ = favouring | equivocate_proposals;  // a scheme, which all else would give away
+    if (chance(60)) habits_ |= besieging;
 }
 
 void Liar::hear(const Message& message) {
@@ -85,21 +88,51 @@ BlockPtr Liar::from_the_future(const Block& block) {
     return other;
 }
 
+// At every third height, so that the cluster gets on; it bides its time at the others.
+bool Liar::besieges(Height height) const noexcept {
+    return (habits_ & besieging) != 0 && height % 3 == 0;
+}
+bool Liar::bides(Height height) const noexcept {
+    return (habits_ & besieging) != 0 && !besieges(height);
+}
+
+NodeId Liar::proposer_of(const BftNode& node, Round round) {
+    Rotation rotation(node.chain().validators, node.chain().priorities);
+    return node.chain().validators->at(rotation.proposer(round)).id;
+}
+
+// Who alone gets its prevote of a round. A siege takes three rounds. In its own it tells the next proposer another
+// story, and completes the quorum for the one that did not hear it and is no proposer soon: that node locks, alone. In
+// the next round all others vote for something new, and it completes that quorum for the proposer after it, which locks
+// alone, too, and proposes that value again with its proof: now the first has to prevote against its lock.
+NodeId Liar::favourite(const BftNode& node, Height height, Round round) const {
+    if (!besieges(height)) {
+        const std::vector<NodeId>& peers = node.config().peers;
+        return peers[(static_cast<std::size_t>(round) + height) % peers.size()];
+    }
+    return proposer_of(node, round + (proposer_of(node, round) == id_ ? 3 : 1));
+}
+
 // Its prevote of a round to one node only, which may lock alone then, and its precommits to nobody: what locks
 // differently from round to round has to unlock. Whether anything is left to say.
 bool Liar::favour_one(const BftNode& node, Message& message) {
     std::erase_if(message.votes, [&](const Vote& vote) {
-        if (vote.validator != id_) return false;
-        const auto rounds = static_cast<std::size_t>(vote.round) + vote.height;
-        const bool is_favourite = node.config().peers[rounds % node.config().peers.size()] == message.to;
-        return vote.type == VoteType::precommit || !is_favourite;
+        return vote.validator == id_ &&
+               (vote.type == VoteType::precommit || favourite(node, vote.height, vote.round) != message.to);
     });
     if (message.votes.empty()) return false;
     for (Vote& vote : message.votes) {
         if (vote.validator != id_) continue;
         ++counters_.favoured;
-        if (is_other_side(message.to) && mine_ && vote.value == mine_->id)
-            vote = sign(node, vote.type, vote.height, vote.round, other_->id);
+        Digest value = vote.value;
+        if (besieges(vote.height)) {
+            // what was proposed, whatever it is locked on itself
+            const auto* proposed = vote.height == node.height() ? node.machine().proposals(vote.round) : nullptr;
+            if (proposed != nullptr && !proposed->empty()) value = proposed->front().value;
+        } else if (is_other_side(message.to) && mine_ && value == mine_->id) {
+            value = other_->id;
+        }
+        if (value != vote.value) vote = sign(node, vote.type, vote.height, vote.round, value);
     }
     return true;
 }
@@ -188,7 +221,7 @@ void Liar::lie(const BftNode& node, const Message& honest, std::vector<Message>&
         ++counters_.withheld;
         return;
     }
-    if ((habits_ & favouring) != 0 && message.type == MessageType::votes) {
+    if ((habits_ & favouring) != 0 && message.type == MessageType::votes && !bides(message.votes.front().height)) {
         if (favour_one(node, message)) out.push_back(std::move(message));
         return;
     }
@@ -207,12 +240,12 @@ void Liar::lie(const BftNode& node, const Message& honest, std::vector<Message>&
         ++counters_.times_invented;
     }
     if ((habits_ & equivocate_proposals) != 0 && message.type == MessageType::proposal &&
-        message.proposal.proposer == id_ && message.proposal.pol_round == kNoRound) {
+        message.proposal.proposer == id_ && message.proposal.pol_round == kNoRound && !bides(message.proposal.height)) {
         if (!mine_ || mine_->id != message.proposal.value) {
             mine_ = message.proposal.block;
             other_ = other_block(*mine_);
         }
-        if (other) {
+        if (besieges(message.proposal.height) ? message.to == proposer_of(node, message.proposal.round + 1) : other) {
             message.proposal.block = other_;
             message.proposal.value = other_->id;
             message.proposal.signature = signer_->sign(sign_bytes(node.genesis(), message.proposal));

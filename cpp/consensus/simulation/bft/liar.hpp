@@ -47,6 +47,10 @@ class Liar {
     Vote sign(const BftNode& node, VoteType type, Height height, Round round, const Digest& value);
     BlockPtr other_block(const Block& block);
     static BlockPtr from_the_future(const Block& block);
+    bool besieges(Height height) const noexcept;
+    bool bides(Height height) const noexcept;
+    static NodeId proposer_of(const BftNode& node, Round round);
+    NodeId favourite(const BftNode& node, Height height, Round round) const;
     bool favour_one(const BftNode& node, Message& message);
     Digest some_value(const Digest& honest);
     void forge(const BftNode& node, NodeId to, std::vector<Message>& out);

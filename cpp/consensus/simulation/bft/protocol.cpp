@@ -113,13 +113,12 @@ namespace {
 
 template <class P>
 void cover_all(const SimCluster<P>& sim, Coverage& coverage) {
-    std::uint64_t locks = 0, unlocks = 0, caught_up = 0, nil = 0, proven = 0;
+    std::uint64_t locks = 0, caught_up = 0, nil = 0, proven = 0;
     for (NodeId id = 1; id <= sim.size(); ++id) {
         const SimNode* node = sim.node(id);
         if (node == nullptr) continue;
         const BftNode::Counters& counters = node->real().counters();
         locks += counters.locks;
-        unlocks += counters.unlocks;
         caught_up += counters.caught_up;
         nil += counters.nil_precommits;
         proven += node->real().proven() != nullptr;
@@ -127,7 +126,7 @@ void cover_all(const SimCluster<P>& sim, Coverage& coverage) {
     coverage.add("heights decided", sim.invariants().decided());
     coverage.add("decided after the first round", sim.invariants().late_decisions());
     coverage.add("values locked", locks);
-    coverage.add("prevotes against a lock, on proof", unlocks);
+    coverage.add("prevotes against a lock, on proof", sim.invariants().unlocks());
     coverage.add("precommits for nil", nil);
     coverage.add("blocks from certificates", caught_up);
     coverage.add("states vouched for", proven);
