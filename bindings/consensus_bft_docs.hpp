@@ -207,12 +207,18 @@ BftSnapshot)";
 inline constexpr const char* kBftCompact =
     R"(The state after the last applied entry is durable (`checkpoint`): blocks before it go once others vouch for it.
 
+Until then they stay stored: of the blocks, those before `first_kept_height` may be deleted and no others, or nobody may be
+left who could give a laggard what it lacks.
+
 Parameters
 ----------
 index : int
     `applied_index`.
 state : bytes
     What `checkpoint` was given.)";
+
+inline constexpr const char* kBftFirstKept =
+    R"(Height of the first block that is to stay stored; those before it may be deleted.)";
 
 inline constexpr const char* kBftPeer = R"(What a peer did wrong over its link, counted.
 

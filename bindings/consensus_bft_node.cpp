@@ -255,6 +255,7 @@ void register_bft_node(py::module_& area) {
         .def_property_readonly("commit_index", look(&BftNode::commit_index))
         .def_property_readonly("applied_index", look(&BftNode::applied_index))
         .def_property_readonly("is_checkpoint_due", look(&BftNode::checkpoint_due))
+        .def_property_readonly("first_kept_height", look(&BftNode::first_kept_height), docs::kBftFirstKept)
         .def_property_readonly("is_idle", look(&BftNode::is_idle))
         .def_property_readonly(
             "evidence", [](PythonBft& n) { return n.enter([](BftNode& node) { return copy_evidence(node); }); },

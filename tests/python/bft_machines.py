@@ -14,6 +14,7 @@ from fastmas.signatures import Ed25519Signer, Ed25519Verifier
 TICK_NS = 10_000_000
 VOTE = struct.Struct("<BQi32sI64s")
 HEADER = struct.Struct("<IBBHII")
+CHECKPOINT = 7  # a message type
 
 
 def signer_of(node: int) -> Ed25519Signer:
@@ -50,14 +51,14 @@ class Disk:
 
     def store(self, ready: BftReady) -> None:
         if ready.snapshot:
-            self.compact(ready.snapshot)
+            self.snapshot = bytes(ready.snapshot)
+            self.forget_before(ready.snapshot.height + 1)
         self.decided += [bytes(decided) for decided in ready.decided]
         if ready.hard_state is not None:
             self.hard_state = bytes(ready.hard_state)
 
-    def compact(self, snapshot: BftSnapshot) -> None:
-        self.snapshot = bytes(snapshot)
-        self.decided = [data for data in self.decided if Decided.from_bytes(data).height > snapshot.height]
+    def forget_before(self, height: int) -> None:
+        self.decided = [data for data in self.decided if Decided.from_bytes(data).height >= height]
 
     def load(self) -> dict[str, Any]:
         return {
@@ -108,8 +109,9 @@ class Machines:
             node.advance()
             if node.is_checkpoint_due:
                 state = b"%d" % node.applied_index
-                self.disks[number].compact(node.checkpoint(state))
+                self.disks[number].snapshot = bytes(node.checkpoint(state))  # the blocks it covers stay for now
                 node.compact(node.applied_index, state)
+            self.disks[number].forget_before(node.first_kept_height)
         self.said += sent
         return sent
 

@@ -20,7 +20,7 @@ from fastmas.errors import ConfigError, InvariantError
 
 pytest.importorskip("cryptography")
 
-from bft_machines import SIGNERS, TICK_NS, Machines, validators_of, votes_in, votes_message
+from bft_machines import CHECKPOINT, SIGNERS, TICK_NS, Disk, Machines, validators_of, votes_in, votes_message
 
 from fastmas.signatures import Ed25519Verifier, SignedCommands, command_statement, sign_command, verify_ed25519
 
@@ -222,6 +222,30 @@ def test_a_node_comes_back_from_bytes_and_catches_up() -> None:
     snapshot = BftSnapshot.from_bytes(machines.disks[3].snapshot or b"")
     assert (snapshot.index, snapshot.height, snapshot.state) == (8, 8, b"8")
     assert bytes(BftSnapshot.from_bytes(bytes(snapshot))) == bytes(snapshot)
+
+
+def test_blocks_stay_stored_until_others_vouch_for_the_state_after_them() -> None:
+    machines = Machines(checkpoint_every=2)
+    machines.change = lambda origin, to, message: None if message[5] == CHECKPOINT else message
+    for sequence in range(1, 6):
+        machines.propose(1, b"%d" % sequence, sequence)
+        machines.pump()
+    # each has states of its own by now, and nobody has heard of another's
+    for number in machines.nodes:
+        assert BftSnapshot.from_bytes(machines.disks[number].snapshot or b"").height == 4
+        assert machines.nodes[number].first_kept_height == 1
+        assert len(machines.disks[number].decided) == 5
+    # all start again from their stores, one of them from nothing: it still gets what it lacks
+    machines.disks[4] = Disk()
+    for number in machines.nodes:
+        machines.start(number)
+    machines.tick(40)
+    assert machines.nodes[4].height == 6
+    assert machines.commands(4) == [b"1", b"2", b"3", b"4", b"5"]
+    machines.change = lambda origin, to, message: message
+    machines.tick(40)
+    assert [machines.nodes[number].first_kept_height for number in (1, 2, 3)] == [5, 5, 5]
+    assert all(len(machines.disks[number].decided) == 1 for number in (1, 2, 3))
 
 
 def test_stored_states_are_the_same_as_bytes() -> None:

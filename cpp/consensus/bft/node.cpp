@@ -276,6 +276,11 @@ void BftNode::compact(Index index, Payload state) {
     prove_checkpoint();
 }
 
+Height BftNode::first_kept_height() const noexcept {
+    if (!log_.empty()) return log_.front().block->height;
+    return fresh_.empty() ? height() : fresh_.front().block->height;
+}
+
 const Decided* BftNode::decided(Height wanted) const noexcept {
     if (!log_.empty() && wanted >= log_.front().block->height && wanted <= log_.back().block->height)
         return &log_[static_cast<std::size_t>(wanted - log_.front().block->height)];

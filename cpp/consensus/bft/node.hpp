@@ -85,9 +85,10 @@ class BftNode {
     // Asynchronous storage: the write of this number and all before it are durable.
     void stored(std::uint64_t write);
     // The state machine's state after the last applied entry, which must be that of a checkpoint height, is durable
-    // with the chain's (checkpoint()). Blocks before it go once others have vouched for it: those in log() are to stay
-    // stored, else nobody may be left who could give a laggard what it lacks.
+    // with the chain's (checkpoint()). Blocks before it go once others have vouched for it: those from
+    // first_kept_height() on are to stay stored, else nobody may be left who could give a laggard what it lacks.
     void compact(Index index, Payload state);
+    Height first_kept_height() const noexcept;
     // Whether compact(applied_index(), ...) would be taken now.
     bool checkpoint_due() const noexcept;
     Snapshot checkpoint(Payload state) const;  // what to store for compact()
