@@ -1,6 +1,7 @@
 // What a liar can make a node do is bounded, and small beside what it has to say for it (PITFALLS 38).
 #include "bft_rig.hpp"
 #include "check.hpp"
+#include "consensus/bft/storage_codec.hpp"
 
 using namespace fastmas::testing;
 
@@ -102,6 +103,34 @@ TEST(peers_leave_room_in_the_pool_for_the_own_clients) {
             rig.at(1)->step(commands_of(peer, 1, {{1000 * peer + client, 2, 0}}));
     CHECK(rig.at(1)->pool().size() > 80);
     CHECK(rig.propose(1, "a", 1).status == ProposeStatus::appended);
+}
+
+// What is signed does not say by whom: one vote would be those of both.
+TEST(validators_have_keys_of_their_own) {
+    BftRig rig(4);
+    std::vector<Validator> validators = rig.config(1).validators;
+    validators[3].key = validators[0].key;
+    CHECK_THROWS(ValidatorSet(validators), fastmas::base::ConfigError, "keys of their own");
+    // nor may a change bring that about, or bytes off the network
+    Validator change = validators[3];
+    change.id = 5;
+    auto block = std::make_shared<Block>(*rig.block(1, 1, {""}, 1));
+    block->commands[0].kind = CommandKind::validator;
+    block->commands[0].bytes = encode_change(change);
+    const CountedRule rule;
+    CHECK_EQUAL(std::string(rig.at(1)->chain().check(*block, {}, &rule)),
+                std::string("changes the validators to what cannot be"));
+    ChainState chain = rig.at(1)->chain();
+    std::vector<std::byte> bytes;
+    encode_snapshot({0, chain, payload("s"), {}}, bytes);
+    const auto& key = chain.validators->at(0).key;
+    auto last =
+        std::search(bytes.begin(), bytes.end(), chain.validators->at(3).key.begin(), chain.validators->at(3).key.end());
+    CHECK(last != bytes.end());
+    Snapshot snapshot;
+    CHECK(decode_snapshot(bytes, snapshot) == nullptr);
+    std::copy(key.begin(), key.end(), last);
+    CHECK_EQUAL(std::string(decode_snapshot(bytes, snapshot)), std::string("no such validators"));
 }
 
 TEST_MAIN

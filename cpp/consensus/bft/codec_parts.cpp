@@ -188,7 +188,7 @@ const char* get_chain(Reader& reader, ChainState& chain) {
         last = validator.id;
         total += validator.power;
     }
-    if (count == 0) return "no validators";
+    if (count == 0 || same_key(validators) != nullptr) return "no such validators";
     chain.validators = std::make_shared<const ValidatorSet>(std::move(validators));
     if (!get_count(reader, count, kClientBytes, ClientMarks::kMaxClients)) return "clients cut short";
     chain.clients = ClientMarks();

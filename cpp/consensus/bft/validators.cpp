@@ -8,6 +8,13 @@
 
 namespace fastmas::consensus::bft {
 
+const Validator* same_key(std::span<const Validator> validators) noexcept {
+    for (std::size_t at = 1; at < validators.size(); ++at)
+        for (const Validator& before : validators.first(at))
+            if (before.key == validators[at].key && before.key != PublicKey{}) return &validators[at];
+    return nullptr;
+}
+
 ValidatorSet::ValidatorSet(std::vector<Validator> validators) : validators_(std::move(validators)) {
     if (validators_.empty() || validators_.size() > kMaxNodes)
         throw base::ConfigError("there are 1 to " + std::to_string(kMaxNodes) + " validators, got " +
@@ -27,6 +34,10 @@ ValidatorSet::ValidatorSet(std::vector<Validator> validators) : validators_(std:
         total_ += validator.power;
         powers_.push_back(validator.power);
     }
+    // What is signed does not say by whom: under one key, the vote of one would be the vote of both.
+    if (const Validator* other = same_key(validators_))
+        throw base::ConfigError("validators have keys of their own, got the one of validator " +
+                                std::to_string(other->id) + " twice; make one for each");
     std::vector<std::byte> bytes;
     Writer writer(bytes);
     writer.put(std::as_bytes(std::span("fastmas/bft/validators/1")));

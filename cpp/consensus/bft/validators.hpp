@@ -3,11 +3,16 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "consensus/bft/types.hpp"
 
 namespace fastmas::consensus::bft {
+
+// One that has the key of another before it; nullptr when each has its own, or none at all (zeros), as where nothing is
+// signed.
+const Validator* same_key(std::span<const Validator> validators) noexcept;
 
 // Immutable, ordered by id. A validator's place in that order is how votes are kept: one bit a place.
 class ValidatorSet {
@@ -15,7 +20,8 @@ class ValidatorSet {
     static constexpr std::size_t kNowhere = ~std::size_t{0};
 
     ValidatorSet() = default;
-    // Throws base::ConfigError for an empty or too large set, ids that are 0 or repeat, powers that are 0 or too large.
+    // Throws base::ConfigError for an empty or too large set, ids that are 0 or repeat, powers that are 0 or too large,
+    // keys that repeat.
     explicit ValidatorSet(std::vector<Validator> validators);
 
     std::size_t size() const noexcept { return validators_.size(); }
