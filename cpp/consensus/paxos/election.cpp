@@ -22,7 +22,6 @@ void PaxosNode::follow(NodeId leader) {
 }
 
 void PaxosNode::try_to_lead() {
-    if (heard_ + 1 >= kMaxBallotNumber) poison("the ballot counter is used up");
     ++failures_;
     leader_ = kNoNode;
     if (!config_.ask_first || has_prepare_quorum(1)) {

@@ -100,7 +100,8 @@ void PaxosNode::tick() {
     // contact_elapsed_ saturates: a node may tick on alone for years
     if (contact_elapsed_ < config_.election_ticks) ++contact_elapsed_;
     if (++election_elapsed_ >= election_timeout_) {
-        if (storage_hangs() || !may_lead())
+        // (at the end of the range there is no higher ballot: it does all else)
+        if (storage_hangs() || !may_lead() || heard_ + 1 >= kMaxBallotNumber)
             follow(kNoNode);
         else
             try_to_lead();
