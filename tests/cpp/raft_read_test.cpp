@@ -240,6 +240,18 @@ TEST(a_lease_is_measured_from_when_the_acknowledged_round_was_sent) {
     reader.pump();
     CHECK_EQUAL(reader.reads.size(), 1U);
 }
+TEST(a_lease_beyond_the_last_time_there_is_lasts_until_then) {
+    RaftConfig config = leased();
+    config.lease_ns = INT64_MAX - 1'000;
+    Reader reader = leader(config);
+    reader.node.tick(2'000);
+    reader.node.tick(2'100);
+    reader.pump();
+    reader.acknowledge(2, 1, 1);
+    (void)reader.node.lease_read(1, 3'000);
+    reader.pump();
+    CHECK(reader.reads == (std::vector<ReadState>{{1, 1, true, INT64_MAX}}));
+}
 TEST(a_lease_is_over_after_a_pause_and_a_round_is_needed) {
     Reader reader = leader(leased());
     reader.node.tick(100);

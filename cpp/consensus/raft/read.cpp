@@ -66,8 +66,11 @@ void RaftNode::confirm_reads() {
     if (round <= confirmed_round_) return;
     confirmed_round_ = round;
     // the followers' promise not to vote began no earlier than the round was sent
-    if (config_.lease_ns != 0 && round_ - round < kRemembered)
-        lease_until_ns_ = std::max(lease_until_ns_, sent_ns_[round % kRemembered] + config_.lease_ns);
+    if (config_.lease_ns != 0 && round_ - round < kRemembered) {
+        const std::int64_t sent_ns = sent_ns_[round % kRemembered];
+        const bool ends = sent_ns <= INT64_MAX - config_.lease_ns;  // by the clock that the caller gives
+        lease_until_ns_ = std::max(lease_until_ns_, ends ? sent_ns + config_.lease_ns : INT64_MAX);
+    }
     std::size_t done = 0;
     for (; done < reads_.size() && reads_[done].round != 0 && reads_[done].round <= round; ++done)
         read_states_.push_back({reads_[done].context, reads_[done].index, true, INT64_MAX});
