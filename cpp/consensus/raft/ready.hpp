@@ -23,7 +23,9 @@ struct ReadState {
 //   1. `snapshot` (when there is one) replaces the stored snapshot and every stored entry it covers or contradicts
 //   (with
 //      asynchronous storage not one that a compaction has taken further meanwhile);
-//   2. `entries` are stored; whatever the disk holds from entries.front().index on is replaced by them;
+//   2. `entries` are stored; whatever the disk holds from entries.front().index on is replaced by them (with
+//      asynchronous storage not by those that a compaction covers meanwhile: after damaged() they may have been
+//      applied);
 //   3. `hard_state` (when there is one) is stored;
 //   4. when `must_sync`, 1-3 are made durable before anything of 5 leaves: a crash between them must look as if nothing
 //      had been said (paper §5.1, figure 2: persistent state is updated before responding);

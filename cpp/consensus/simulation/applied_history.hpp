@@ -10,15 +10,18 @@
 
 namespace fastmas::consensus {
 
-// The invariant: each request takes effect once, as the same command on every replica. O(1) an entry.
+// The invariant: each request takes effect once, as the same command on every replica, and not after its time. O(1) an
+// entry.
 class AppliedHistory {
   public:
-    static constexpr const char* kInvariant = "each request takes effect once, as the same command on every replica";
+    static constexpr const char* kInvariant =
+        "each request takes effect once, as the same command on every replica, and not after its time";
 
     explicit AppliedHistory(std::size_t nodes) : commands_of_(nodes + 1) {}
 
-    // The node's state machine got the entry at `log_index`. What breaks the invariant, or nothing.
-    [[nodiscard]] std::string on_apply(NodeId node, Index log_index, const Session& session, const Applied& applied);
+    // The node's state machine got the entry at `log_index`, of this time. What breaks the invariant, or nothing.
+    [[nodiscard]] std::string on_apply(NodeId node, Index log_index, std::int64_t time_ns, const Session& session,
+                                       const Applied& applied);
     // The node's state machine stands for this many commands now: 0 after a restart, or those of a snapshot.
     void on_restore(NodeId node, std::uint64_t commands) { commands_of_[node] = commands; }
 

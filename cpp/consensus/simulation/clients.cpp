@@ -2,11 +2,20 @@
 
 #include <algorithm>
 
+#include "consensus/simulation/hash_set.hpp"
+
 namespace fastmas::consensus {
 namespace {
 
 constexpr int kAttempts = 30;
 constexpr std::size_t kMaxOpen = 64;
+constexpr std::int64_t kShortestLifeNs = 20'000'000;
+
+// Of a request: mostly long enough for an answer, now and then hardly.
+std::int64_t lifetime_ns(std::uint64_t number) noexcept {
+    const std::uint64_t draw = mix64(number);
+    return kShortestLifeNs + static_cast<std::int64_t>(draw % (draw >> 60U == 0 ? 100 : 5'000)) * 1'000'000;
+}
 
 std::uint64_t bit(NodeId node) noexcept {
     return std::uint64_t{1} << node;
@@ -14,8 +23,8 @@ std::uint64_t bit(NodeId node) noexcept {
 
 }  // namespace
 
-Clients::Clients(std::vector<std::uint64_t> ids, std::size_t nodes, Trust trust)
-    : trust_(std::move(trust)), asked_(nodes + 1), confirmed_(nodes + 1) {
+Clients::Clients(std::vector<std::uint64_t> ids, std::size_t nodes, Trust trust, bool expires)
+    : expires_(expires), trust_(std::move(trust)), asked_(nodes + 1), confirmed_(nodes + 1) {
     for (const std::uint64_t id : ids) clients_.push_back({.id = id});
 }
 
@@ -27,21 +36,47 @@ bool Clients::knows(std::uint64_t id) const noexcept {
     return std::any_of(clients_.begin(), clients_.end(), [id](const Client& one) { return one.id == id; });
 }
 
-std::uint64_t Clients::first_request(std::uint64_t id) {
+Session Clients::request(std::uint64_t id, std::uint64_t sequence, std::uint64_t acknowledged, std::int64_t now_ns) {
+    if (!expires_) return {id, sequence, acknowledged};
+    std::vector<Session>& requests = client(id).requests;
+    while (requests.size() < sequence) {
+        Session next{id, requests.size() + 1, std::min<std::uint64_t>(acknowledged, requests.size())};
+        if (id == clients_.back().id) {
+            const std::int64_t before = requests.empty() ? INT64_MIN : requests.back().expires_ns;
+            next.expires_ns = std::max(before, now_ns + lifetime_ns(ClientHistory::number_of(next)));
+            ++counters_.expiring;
+        }
+        requests.push_back(next);
+    }
+    return requests[sequence - 1];
+}
+
+std::uint64_t Clients::first_request(std::uint64_t id, std::int64_t now_ns) {
     Client& one = client(id);
+    const bool is_sent = one.sequence <= one.requests.size();
+    if (is_sent && one.requests[one.sequence - 1].expires_ns < now_ns) {
+        ++counters_.expired;
+        give_up(one);
+    }
     if (one.tried != one.sequence) {
         one.tried = one.sequence;
         one.attempts = 0;
     }
     if (++one.attempts > kAttempts) {
-        ++counters_.given_up;  // the operation stays open
-        std::erase_if(open_, [&](const Open& open) {
-            return open.number == ClientHistory::number_of({one.id, one.sequence, 0});
-        });
-        one.tried = ++one.sequence;
+        ++counters_.given_up;
+        give_up(one);
+        one.tried = one.sequence;
         one.attempts = 1;
     }
     return one.sequence;
+}
+
+// With what it sent behind that one: only a later request can say that it waits for no reply before it.
+void Clients::give_up(Client& one) {
+    one.sequence = std::max<std::uint64_t>(one.requests.size(), one.sequence) + 1;
+    std::erase_if(open_, [&](const Open& open) {  // the operations stay open
+        return open.number >> 32 == one.id && (open.number & 0xffffffffU) < one.sequence;
+    });
 }
 
 Clients::Open* Clients::find(const Session& session) noexcept {

@@ -20,11 +20,15 @@ class Clients final : public SimObserver {
         std::vector<bool> lies;
         std::uint64_t liars_weight = 0;
     };
-    Clients(std::vector<std::uint64_t> ids, std::size_t nodes, Trust trust);
+    // With `expires` the requests of the last of them do, some soon.
+    Clients(std::vector<std::uint64_t> ids, std::size_t nodes, Trust trust, bool expires);
 
     bool knows(std::uint64_t client) const noexcept;
-    // The first request the client has no answer to. After too many attempts it gives up on it, for ever.
-    std::uint64_t first_request(std::uint64_t client);
+    // The first request the client has no answer to. After too many attempts, or when its time is over, it gives up on
+    // it and on those it has sent since, for ever.
+    std::uint64_t first_request(std::uint64_t client, std::int64_t now_ns);
+    // A request: what it is when it is sent first, it stays (rules 1 and 2 of Session).
+    Session request(std::uint64_t client, std::uint64_t sequence, std::uint64_t acknowledged, std::int64_t now_ns);
     // It sends this request to the node now.
     void ask(const Session& session, NodeId node, std::int64_t now_ns);
     // The node refused it on the spot.
@@ -45,6 +49,8 @@ class Clients final : public SimObserver {
 
     struct Counters {
         std::uint64_t given_up = 0;
+        std::uint64_t expiring = 0;  // requests with an expiry
+        std::uint64_t expired = 0;   // of those, without an answer by then
         std::uint64_t overtaken = 0;
         std::uint64_t answered_late = 0;  // by a node that had been asked before another one was
         std::uint64_t reads_of_leases = 0;
@@ -61,6 +67,7 @@ class Clients final : public SimObserver {
         std::uint64_t sequence = 1;
         std::uint64_t tried = 0;  // the request it last sent first,
         int attempts = 0;         // and how often
+        std::vector<Session> requests = {};
     };
     struct Reply {
         Recorder::Answer answer;
@@ -82,12 +89,14 @@ class Clients final : public SimObserver {
         std::int64_t valid_until_ns = 0;
     };
     Client& client(std::uint64_t id);
+    void give_up(Client& one);
     void forget(const Session& session);
     Open* find(const Session& session) noexcept;
     void reply(NodeId node, Open& open, const Session& session, const Recorder::Answer& answer, std::int64_t now_ns);
     void answer_read(const Server& at, const Read& read);
 
     std::vector<Client> clients_;
+    bool expires_;
     Trust trust_;
     std::vector<Open> open_;
     std::vector<std::vector<Read>> asked_;      // by node: not confirmed yet, in the order of asking

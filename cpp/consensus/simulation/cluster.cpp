@@ -149,7 +149,7 @@ bool SimCluster<P>::damage(NodeId node, std::uint64_t thousandths, Damage how) {
     if constexpr (kDamages<Disk>) {
         Member& at = member(node);
         const auto& log = at.disk.log();
-        if (log.last_index() < log.first_index() || !P::may_damage(*this, node)) return false;
+        if (log.last_index() < log.first_index() || !P::goes_on_without(*this, node)) return false;
         const bool runs = how == Damage::running;
         const Index held = log.last_index() - log.first_index() + 1;
         const Index first =
@@ -158,7 +158,10 @@ bool SimCluster<P>::damage(NodeId node, std::uint64_t thousandths, Damage how) {
         if (runs && (!at.node || first < at.node->log().first_index() || first > at.node->log().last_index()))
             return false;
         if (!runs && at.node) crash(node);
-        if (log.last_index() < first) return false;  // the crash cut it
+        // what was on its way then is there or is not, and so may a snapshot be
+        if (log.last_index() < std::max(first, log.first_index()) ||
+            (how != Damage::wholly && first < log.first_index()))
+            return false;
         ++(runs ? counters_.damaged_running : counters_.damaged_at_start);
         counters_.damaged_wholly += how == Damage::wholly;
         counters_.damaged_entries += log.last_index() - std::max(first, log.first_index()) + 1;

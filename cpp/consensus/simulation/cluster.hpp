@@ -44,6 +44,7 @@ struct ClusterCounters {
     std::uint64_t proposals = 0;   // commands handed in
     std::uint64_t retries = 0;     // commands handed to another leader
     std::uint64_t duplicates = 0;  // entries that took no effect, at the first replica to see them
+    std::uint64_t expired = 0;     // the same, because their time was over
     std::uint64_t rejections = 0;
     std::uint64_t ticks = 0;
     std::uint64_t crashes = 0;
@@ -163,6 +164,7 @@ class SimCluster {
     bool damage(NodeId node, std::uint64_t thousandths, Damage how);
     // The node's clock ticks at thousandths of its speed (900 is a tenth slow) and tells a time that is off.
     void set_clock(NodeId node, std::int64_t thousandths, std::int64_t offset_ns);
+    std::int64_t clock_offset_ns(NodeId node) const { return member(node).clock_offset_ns; }
     // Ends pauses; no disk hangs or is about to fail; all clocks run at their speed and are right.
     void mend_machines() noexcept;
     // What the node's own monotonic clock says; it goes on while the node stands still.
@@ -257,6 +259,9 @@ class SimCluster {
     // Nodes that look at the time are told it before anything else.
     void tell_time(Member& at) {
         if constexpr (requires { at.node->tell_time(now_ns_); }) at.node->tell_time(now_ns_ + at.clock_offset_ns);
+        // (an empty log stands at 0, and the first leader is elected before start_ns)
+        if constexpr (requires { at.node->set_clock(now_ns_); })
+            at.node->set_clock(std::max<std::int64_t>(now_ns_, 0) + at.clock_offset_ns);
     }
     void maybe_compact(Member& at, NodeId node);
     std::int64_t next_tick_ns() const noexcept;

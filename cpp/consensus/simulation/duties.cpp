@@ -102,6 +102,7 @@ void SimCluster<P>::apply(Member& at, NodeId node, const Ready& ready) {
         const Applied applied = at.applier->apply(entry);
         if (options_.check_invariants) checker_.on_apply(*at.node, entry, applied);
         if (applied.kind == Applied::Kind::duplicate && entry.index > highest_seen_) ++counters_.duplicates;
+        if (applied.kind == Applied::Kind::expired && entry.index > highest_seen_) ++counters_.expired;
         highest_seen_ = std::max(highest_seen_, entry.index);
         if (applied.kind == Applied::Kind::duplicate && observer_ != nullptr)
             observer_->applied(server(at, node), entry.session, at.applier->sessions().reply(entry.session));

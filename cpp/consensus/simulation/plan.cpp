@@ -28,6 +28,7 @@ constexpr std::array kForms = {
     Form{Kind::read, "read", "na"},         Form{Kind::isolate, "isolate", "nab"},
     Form{Kind::transfer, "transfer", "no"}, Form{Kind::hang, "hang", "na"},
     Form{Kind::failsync, "failsync", "n"},  Form{Kind::damage, "damage", "nab"},
+    Form{Kind::jump, "jump", "nab"},
 };
 
 const Form& form_of(Kind kind) {
@@ -151,6 +152,10 @@ void check(const Plan& plan) {
             in_range("place of a damage", action.a, 0, 1'000);
             in_range("kind of damage", action.b, 0, 3);
         }
+        if (action.kind == Kind::jump) {
+            in_range("jump of a clock", action.a, 0, kMs);
+            in_range("direction of a jump", action.b, 0, 1);
+        }
         if (action.kind == Kind::pause || action.kind == Kind::clog || action.kind == Kind::hang)
             in_range("wait", action.a, 0, kMs);
         if (action.kind == Kind::crashes) in_range("chance in a million", action.a, 0, 1'000'000);
@@ -257,7 +262,7 @@ Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& rand
         if (offers.reads && random.chance_ppm(500'000)) read(700'000);
         if (!random.chance_ppm(is_storm ? 250'000 : 20'000)) continue;
         const NodeId node = any_node(), other = any_node();
-        switch (random.below(offers.repairs ? 18 : 17)) {
+        switch (random.below(17U + offers.repairs + offers.clocks)) {
             case 0:
             case 1:
                 act(Kind::crash, leader_or_any(400'000));
@@ -298,6 +303,9 @@ Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& rand
                 break;
             case 17:
                 act(Kind::damage, leader_or_any(300'000), 0, random.below(1'001), random.below(4));
+                break;
+            case 18:
+                act(Kind::jump, leader_or_any(600'000), 0, 2'000U << random.below(11), random.below(3) == 0);
                 break;
             case 11:
                 act(Kind::skew, node, 0, 1'000 - max_skew(options) + random.below(2 * max_skew(options) + 1));

@@ -37,7 +37,9 @@ struct Action {
         crashes,   // a node with work at hand crashes in the middle of it, `a` in a million
         pause,     // `node` stands still for `a` ms, like a stopped process: no tick, no message
         skew,      // the clock of `node` runs at `a` thousandths of its speed, and is off by `a` - 1000 ms
-        disturb,   // the protocol's own faults, drawn from the seed `a`
+        jump,  // the clock of `node` tells a time that is `a` ms ahead, or (`b` = 1) behind; in protocols that refuse
+               // it and while the others are enough
+        disturb,  // the protocol's own faults, drawn from the seed `a`
     };
     std::int64_t at_ms = 0;  // from the start
     Kind kind = Kind::submit;
@@ -58,6 +60,7 @@ struct Plan {
 struct Offers {
     bool reads = false;    // they can be asked for the state without a log entry
     bool repairs = false;  // they live with damaged disks
+    bool clocks = false;   // they refuse entries from the future
 };
 
 // Storms, in which everything goes wrong, and calm between them, in which a cluster gets its work done. `options` has

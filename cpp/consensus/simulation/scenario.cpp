@@ -41,7 +41,7 @@ Plan Scenario<P>::draw(std::uint64_t seed, std::int64_t seconds) {
     P::draw_options(options, random);
     options.snapshot_every = random.chance_ppm(500'000) ? 5 + random.below(40) : 0;
     options.timeout_ns = 60'000'000'000;
-    return draw_plan(options, seconds, random, {kReads<Node>, kDamages<typename P::Disk>});
+    return draw_plan(options, seconds, random, {kReads<Node>, kDamages<typename P::Disk>, kRefusesWildClocks<P>});
 }
 
 template <class P>
@@ -58,7 +58,7 @@ Clients::Trust Scenario<P>::trust(const SimOptions& options) {
 
 template <class P>
 Scenario<P>::Scenario(Plan plan)
-    : plan_(std::move(plan)), clients_(client_ids(), plan_.options.nodes, trust(plan_.options)) {}
+    : plan_(std::move(plan)), clients_(client_ids(), plan_.options.nodes, trust(plan_.options), kExpires<P>) {}
 
 template <class P>
 void Scenario<P>::start(typename SimCluster<P>::Watcher watcher) {
@@ -151,6 +151,14 @@ void Scenario<P>::act(const Action& action) {
         case Kind::damage:
             if (leads != kNoNode) (void)sim_->damage(leads, action.a, static_cast<Damage>(action.b));
             return;
+        case Kind::jump:
+            if constexpr (kRefusesWildClocks<P>) {
+                if (leads == kNoNode || !P::may_go_wild(*sim_, leads)) return;
+                ++jumps_;
+                const std::int64_t ms = static_cast<std::int64_t>(action.a) * (action.b == 0 ? 1 : -1);
+                sim_->set_clock(leads, 1'000, ms * 1'000'000);
+            }
+            return;
         case Kind::heal:
             return sim_->heal();
         case Kind::clog:
@@ -183,9 +191,9 @@ void Scenario<P>::submit(const Action& action) {
     NodeId node = action.node == kLeader ? sim_->leader() : action.node;
     if (node == kNoNode) node = 1;
     if (!clients_.knows(action.a)) return;
-    const std::uint64_t first = clients_.first_request(action.a);
+    const std::uint64_t first = clients_.first_request(action.a, sim_->now_ns());
     for (std::uint64_t k = 0; k < action.b && sim_->is_up(node) && !sim_->is_paused(node); ++k) {
-        const Session session{action.a, first + k, first - 1};
+        const Session session = clients_.request(action.a, first + k, first - 1, sim_->now_ns());
         const std::uint64_t number = ClientHistory::number_of(session);
         clients_.ask(session, node, sim_->now_ns());
         const auto proposal = sim_->submit(node, Payload(std::as_bytes(std::span(&number, 1))), session);

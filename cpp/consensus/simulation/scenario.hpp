@@ -15,6 +15,19 @@
 
 namespace fastmas::consensus {
 
+// Whether nodes look at the time, and the others go on without one whose clock is far off.
+template <class P>
+inline constexpr bool kRefusesWildClocks = requires(typename P::Node& node, const SimCluster<P>& sim) {
+    node.set_clock(std::int64_t{});
+    P::may_go_wild(sim, NodeId{});
+};
+
+// Whether some requests of its clients expire.
+template <class P>
+inline constexpr bool kExpires = !requires {
+    P::kDecidesOnce;
+};
+
 // What happened, by name, in the order in which it was first told. A row at zero over many seeds means that the seeds
 // have not tested it.
 class Coverage {
@@ -93,7 +106,7 @@ class Scenario {
     const char* phase_ = "start";
     std::int64_t simulated_ns_ = 0;
     std::uint64_t two_leaders_ = 0;
-    std::uint64_t pauses_ = 0, clogs_ = 0, skews_ = 0, hangs_ = 0;
+    std::uint64_t pauses_ = 0, clogs_ = 0, skews_ = 0, jumps_ = 0, hangs_ = 0;
     std::vector<Waiting> waiting_;
     std::uint32_t reads_ = 0;  // asked for
     Coverage moments_;         // what the protocol saw between actions

@@ -63,6 +63,7 @@ void Scenario<P>::add_to(Coverage& coverage) const {
     coverage.add("links clogged", clogs_);
     coverage.add("nodes stopped for a while", pauses_);
     coverage.add("clocks gone wrong", skews_);
+    if constexpr (kRefusesWildClocks<P>) coverage.add("clocks gone wild", jumps_);
     coverage.add("disks that hung", hangs_);
     if constexpr (kTears<typename P::Disk, typename P::Ready>) {
         coverage.add("writes torn by a crash", counters.torn_writes);
@@ -82,6 +83,11 @@ void Scenario<P>::add_to(Coverage& coverage) const {
     const Clients::Counters& clients = clients_.counters();
     coverage.add("requests answered to clients", history().answered());
     coverage.add("requests given up", clients.given_up);
+    if constexpr (kExpires<P>) {
+        coverage.add("requests with an expiry", clients.expiring);
+        coverage.add("requests not answered by then", clients.expired);
+        coverage.add("entries that came after their expiry", counters.expired);
+    }
     if constexpr (kReads<Node>) {
         coverage.add("answered out of a snapshot", clients.from_snapshots);
         coverage.add("answered by a node asked earlier", clients.answered_late);

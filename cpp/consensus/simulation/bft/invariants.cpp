@@ -243,7 +243,7 @@ void InvariantChecker::on_apply(const SimNode& node, const Entry& entry, const A
         fail(node, "what is applied is what was decided", std::to_string(entry.index));
     if (entry.time_ns != chain_[entry.height - 1]->time_ns)
         fail(node, "an entry has its block's time", std::to_string(entry.index));
-    const std::string broken = history_.on_apply(node.id(), entry.index, entry.session, applied);
+    const std::string broken = history_.on_apply(node.id(), entry.index, entry.time_ns, entry.session, applied);
     if (!broken.empty()) fail(node, AppliedHistory::kInvariant, broken);
 }
 

@@ -219,7 +219,7 @@ void InvariantChecker::on_apply(const PaxosNode& node, const Entry& entry, const
     if (std::exchange(at_slot.is_applied, true) && at_slot.time_ns != entry.time_ns)
         fail(node, "the log's time is the same on every node", at(entry.index));
     at_slot.time_ns = entry.time_ns;
-    const std::string broken = history_.on_apply(node.id(), entry.index, entry.session, applied);
+    const std::string broken = history_.on_apply(node.id(), entry.index, entry.time_ns, entry.session, applied);
     if (!broken.empty()) fail(node, AppliedHistory::kInvariant, broken);
 }
 

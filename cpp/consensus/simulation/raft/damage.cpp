@@ -1,11 +1,19 @@
-// What a Raft cluster promises to live without: entries that some disks have damaged (consensus/raft/repair.cpp).
+// What a Raft cluster promises to live without: entries that some disks have damaged (consensus/raft/repair.cpp), and
+// nodes with wild clocks.
 //
 // Nothing committed is lost whatever the disks do. That a leader is elected again is promised as long as a majority of
 // the voters is undamaged, of both halves while the membership is joint, and that without the witnesses; or with them,
 // as long as one that is none has all that they and the damaged ones had: a witness refuses whoever lacks an entry that
 // it saw, and nobody may be left to have its command. It holds from the damage to its repair: so whom a change of
 // members makes voters meanwhile is part of it.
+//
+// A node whose clock is far off is one to live without in the same way: a leader's entries from the future are refused
+// (consensus/raft/clock.cpp), and a node that lags behind refuses everybody's. One at a time: of two that are ahead,
+// each may follow the other in office as long as their clocks are, where the rest have to wait longer before they
+// stand. And without the witnesses: they take what such a leader appends at its clock's right time, and then refuse
+// whoever lacks it (seed 400303).
 #include <algorithm>
+#include <cstdlib>
 #include <vector>
 
 #include "consensus/simulation/raft/protocol.hpp"
@@ -52,15 +60,32 @@ std::vector<Membership> memberships_known(const SimCluster<RaftProtocol>& sim) {
     return known;
 }
 
+// (A node that cannot tell where its log ended takes itself for damaged for longer.)
+bool is_undamaged(const SimCluster<RaftProtocol>& sim, NodeId id) {
+    return sim.disk(id).lost().index == 0 && sim.disk(id).hard_state().lost.index == 0;
+}
+
+// Its clock is right, within what nodes accept, and so is the end of its log: others refuse what has it in front, and
+// who has it refuses them.
+bool is_timely(const SimCluster<RaftProtocol>& sim, NodeId id) {
+    const std::int64_t bound_ns = RaftConfig().max_clock_ahead_ns;
+    std::int64_t last_ns = sim.disk(id).log().last_time_ns();
+    if (sim.is_up(id)) last_ns = std::max(last_ns, sim.node(id)->log().last_time_ns());
+    return std::abs(sim.clock_offset_ns(id)) <= bound_ns && last_ns <= sim.now_ns() + bound_ns;
+}
+
+bool are_timely(const SimCluster<RaftProtocol>& sim, NodeId without) {
+    for (NodeId id = 1; id <= sim.size(); ++id)
+        if (id != without && !is_timely(sim, id)) return false;
+    return true;
+}
+
 }  // namespace
 
-bool RaftProtocol::lives(const SimCluster<RaftProtocol>& sim, const Membership& membership, NodeId damaged) {
-    // (a node that cannot tell where its log ended takes itself for damaged for longer)
-    const auto is_well = [&](NodeId id) {
-        return id != damaged && sim.disk(id).lost().index == 0 && sim.disk(id).hard_state().lost.index == 0;
-    };
+bool RaftProtocol::lives(const SimCluster<RaftProtocol>& sim, const Membership& membership, NodeId without) {
+    const auto is_well = [&](NodeId id) { return id != without && is_undamaged(sim, id) && is_timely(sim, id); };
     if (membership.is_quorum([&](NodeId id) { return is_well(id) && !membership.is_witness(id); })) return true;
-    if (!membership.is_quorum(is_well)) return false;
+    if (!membership.is_quorum(is_well) || !are_timely(sim, without)) return false;
     const auto end = [&](NodeId id) {
         const Log& log = sim.disk(id).log();
         return std::max(LogEnd{log.last_term(), log.last_index()}, sim.disk(id).lost());
@@ -74,7 +99,16 @@ bool RaftProtocol::lives(const SimCluster<RaftProtocol>& sim, const Membership& 
     return best >= needed;
 }
 
-bool RaftProtocol::may_damage(const SimCluster<RaftProtocol>& sim, NodeId node) {
+bool RaftProtocol::may_go_wild(const SimCluster<RaftProtocol>& sim, NodeId node) {
+    const std::vector<Membership> known = memberships_known(sim);
+    return !known.empty() && are_timely(sim, node) &&
+           std::all_of(known.begin(), known.end(), [&](const Membership& each) {
+               return each.is_quorum(
+                   [&](NodeId id) { return id != node && is_undamaged(sim, id) && !each.is_witness(id); });
+           });
+}
+
+bool RaftProtocol::goes_on_without(const SimCluster<RaftProtocol>& sim, NodeId node) {
     const std::vector<Membership> known = memberships_known(sim);
     if (known.empty()) return false;
     return std::all_of(known.begin(), known.end(), [&](const Membership& each) { return lives(sim, each, node); });

@@ -132,7 +132,7 @@ void InvariantChecker::on_apply(const RaftNode& node, const Entry& entry, const 
         fail(node, "what is applied is what was stored", at(entry.index));
     if (entry.index <= committed_.size() && !same(seen.log[entry.index - 1], committed_[entry.index - 1]))
         fail(node, "state machine safety: no two nodes apply different entries at the same index", at(entry.index));
-    const std::string broken = history_.on_apply(node.id(), entry.index, entry.session, applied);
+    const std::string broken = history_.on_apply(node.id(), entry.index, entry.time_ns, entry.session, applied);
     if (!broken.empty()) fail(node, AppliedHistory::kInvariant, broken);
 }
 

@@ -161,6 +161,10 @@ void RaftProtocol::look(const SimCluster<RaftProtocol>& sim, Coverage& moments) 
 }
 
 void RaftProtocol::cover(const SimCluster<RaftProtocol>& sim, Coverage& coverage) {
+    std::uint64_t early = 0;  // by those that did not stop since
+    for (NodeId id = 1; id <= sim.size(); ++id)
+        if (sim.is_up(id)) early += sim.node(id)->counters().early_leaders;
+    coverage.add("leaders refused for their clock", early);
     coverage.add("terms led", sim.invariants().terms_led());
     coverage.add("reads confirmed", sim.invariants().reads());
     coverage.add("leaderships handed over", sim.invariants().forced_votes());

@@ -52,10 +52,12 @@ struct RaftProtocol {
         return options.check_quorum || options.pre_vote;
     }
     static void stop_outsiders(SimCluster<RaftProtocol>& sim);
-    // Whether the cluster is to go on without what this node's disk holds: raft/damage.cpp.
-    static bool may_damage(const SimCluster<RaftProtocol>& sim, NodeId node);
-    // The same, were this its membership, with the disks that are damaged now.
-    static bool lives(const SimCluster<RaftProtocol>& sim, const Membership& membership, NodeId damaged);
+    // Whether the cluster is to go on without what this node's disk holds, and its vote: raft/damage.cpp.
+    static bool goes_on_without(const SimCluster<RaftProtocol>& sim, NodeId node);
+    // Whether this node's clock may go wild: the only one, of a node to go on without.
+    static bool may_go_wild(const SimCluster<RaftProtocol>& sim, NodeId node);
+    // As goes_on_without(), were this its membership; kNoNode: with those that are not well now.
+    static bool lives(const SimCluster<RaftProtocol>& sim, const Membership& membership, NodeId without);
     static bool keeps_its_leader(const SimOptions& options) noexcept {
         return options.nodes >= 3 && options.pre_vote && options.check_quorum;
     }
