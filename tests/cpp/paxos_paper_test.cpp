@@ -351,6 +351,26 @@ TEST(quorums_that_do_not_intersect_are_refused) {
     CHECK_EQUAL(node->commit_index(), 1U);  // one acceptance is a quorum: its own
 }
 
+// One of five may prepare alone where all five must accept: it still asks those it needs.
+TEST(a_node_asks_whether_it_would_get_anything_accepted) {
+    PaxosConfig config = config_of(1, 3);
+    config.quorums = {1, 3};
+    Driven node(config);
+    const auto asked = node.time_out();
+    CHECK(asked.size() == 2 && asked[0].type == MessageType::ask && node->role() == Role::asking);
+    Message answer = message_of(MessageType::answer, 2, 1, node->ballot());
+    CHECK(node.step(answer).empty());
+    answer.from = 3;
+    CHECK(!node.step(answer).empty());
+    CHECK(node->role() == Role::leader);  // its own promise is a quorum
+    Driven other(config);
+    (void)other.time_out();
+    answer.ballot = other->ballot();
+    answer.flag = true;  // in contact with a leader: without it nothing is ever accepted
+    (void)other.step(answer);
+    CHECK(other->role() == Role::follower);
+}
+
 // PITFALLS 31: "a distinguished proposer must be selected"; nodes in contact with one promise nothing to others, and a
 // node that was cut off asks before it begins a ballot.
 TEST(a_working_leader_is_not_deposed_by_one_that_was_cut_off) {

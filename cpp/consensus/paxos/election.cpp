@@ -24,7 +24,7 @@ void PaxosNode::follow(NodeId leader) {
 void PaxosNode::try_to_lead() {
     ++failures_;
     leader_ = kNoNode;
-    if (!config_.ask_first || has_prepare_quorum(1)) {
+    if (!config_.ask_first || could_lead_with(1)) {
         begin_ballot();
         return;
     }
@@ -49,6 +49,13 @@ bool PaxosNode::has_prepare_quorum(std::uint64_t who) const noexcept {
     return std::all_of(electorates_.begin(), electorates_.end(), [who](const Electorate& each) {
         return static_cast<std::size_t>(std::popcount(who & each.voters)) >= each.quorums.prepare;
     });
+}
+
+bool PaxosNode::could_lead_with(std::uint64_t who) const noexcept {
+    // Phase 1 may need very few, with flexible quorums: any one of five, say. Where phase 2 needs all, whoever then led
+    // without them would get nothing done but to depose those that do.
+    const Electorate& now = electorates_.front();
+    return has_prepare_quorum(who) && static_cast<std::size_t>(std::popcount(who & now.voters)) >= now.quorums.accept;
 }
 
 bool PaxosNode::is_out(const Message& message) const noexcept {
@@ -76,9 +83,9 @@ void PaxosNode::handle_answer(const Message& message) {
     if (role_ != Role::asking || message.ballot != ballot_ || peer == nullptr) return;
     (message.flag ? no_ : yes_) |= std::uint64_t{1} << peer->seat;
     no_ &= ~yes_;
-    if (has_prepare_quorum(yes_))
+    if (could_lead_with(yes_))
         begin_ballot();
-    else if (!has_prepare_quorum(~no_))
+    else if (!could_lead_with(~no_))
         follow(kNoNode);
 }
 

@@ -146,6 +146,7 @@ class PaxosNode {
     bool bound_to_another(NodeId asker) const noexcept;
     bool is_out(const Message& message) const noexcept;
     bool has_prepare_quorum(std::uint64_t who) const noexcept;
+    bool could_lead_with(std::uint64_t who) const noexcept;
     void draw_timer();
     void check_quorum();
 
