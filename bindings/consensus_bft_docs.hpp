@@ -88,7 +88,7 @@ max_pool_commands, max_pool_bytes, max_message_bytes, max_wrong_messages, max_ev
     Bounds on what waits, goes in one message of blocks, is looked at of a peer that sends wrong ones in a tick, and is kept.
 async_storage : bool
     Whether the caller acknowledges writes by `stored` instead of `advance`.
-hard_state, decided, snapshot
+hard_state, decided, snapshot, proven
     What the node had stored before it was restarted.
 
 Raises
@@ -207,8 +207,8 @@ BftSnapshot)";
 inline constexpr const char* kBftCompact =
     R"(The state after the last applied entry is durable (`checkpoint`): blocks before it go once others vouch for it.
 
-Until then they stay stored: of the blocks, those before `first_kept_height` may be deleted and no others, or nobody may be
-left who could give a laggard what it lacks.
+Until then they stay stored, or nobody may be left who could give a laggard what it lacks: those before `first_kept_height`
+may be deleted once `proven` is stored beside the checkpoint, and no others.
 
 Parameters
 ----------
@@ -218,7 +218,10 @@ state : bytes
     What `checkpoint` was given.)";
 
 inline constexpr const char* kBftFirstKept =
-    R"(Height of the first block that is to stay stored; those before it may be deleted.)";
+    R"(Height of the first block that is to stay stored; those before it may be deleted once `proven` is stored.)";
+
+inline constexpr const char* kBftProven =
+    R"(The latest state that others vouch for, with the proof: a `BftSnapshot`, or None. It stands for the blocks before it.)";
 
 inline constexpr const char* kBftPeer = R"(What a peer did wrong over its link, counted.
 

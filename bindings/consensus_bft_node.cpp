@@ -142,17 +142,15 @@ void tick(PythonBft& n, std::optional<std::int64_t> now_ns) {
     });
 }
 
-std::unique_ptr<PythonBft> make_node(NodeId id, const std::vector<PythonValidator>& validators, py::object verify,
-                                     const py::object& signer, std::string chain, std::vector<NodeId> peers,
-                                     py::object rule, std::uint32_t propose_ticks, std::uint32_t prevote_ticks,
-                                     std::uint32_t precommit_ticks, std::uint32_t timeout_growth_ticks,
-                                     std::uint32_t status_ticks, std::uint32_t checkpoint_every,
-                                     std::int64_t max_clock_ahead_ns, std::uint32_t max_block_commands,
-                                     std::uint32_t max_block_bytes, std::uint32_t max_command_bytes,
-                                     std::size_t max_pool_commands, std::size_t max_pool_bytes,
-                                     std::size_t max_message_bytes, std::uint32_t max_wrong_messages,
-                                     std::size_t max_evidence, bool async_storage, HardState hard_state,
-                                     std::vector<Decided> decided, std::optional<Snapshot> snapshot) {
+std::unique_ptr<PythonBft> make_node(
+    NodeId id, const std::vector<PythonValidator>& validators, py::object verify, const py::object& signer,
+    std::string chain, std::vector<NodeId> peers, py::object rule, std::uint32_t propose_ticks,
+    std::uint32_t prevote_ticks, std::uint32_t precommit_ticks, std::uint32_t timeout_growth_ticks,
+    std::uint32_t status_ticks, std::uint32_t checkpoint_every, std::int64_t max_clock_ahead_ns,
+    std::uint32_t max_block_commands, std::uint32_t max_block_bytes, std::uint32_t max_command_bytes,
+    std::size_t max_pool_commands, std::size_t max_pool_bytes, std::size_t max_message_bytes,
+    std::uint32_t max_wrong_messages, std::size_t max_evidence, bool async_storage, HardState hard_state,
+    std::vector<Decided> decided, std::optional<Snapshot> snapshot, std::optional<Snapshot> proven) {
     BftConfig config;
     config.id = id;
     config.chain = std::move(chain);
@@ -172,9 +170,9 @@ std::unique_ptr<PythonBft> make_node(NodeId id, const std::vector<PythonValidato
     config.max_wrong_messages = max_wrong_messages;
     config.max_evidence = max_evidence;
     config.async_storage = async_storage;
-    return std::make_unique<PythonBft>(
-        std::move(config), signer, std::move(verify), std::move(rule),
-        PersistentState{std::move(hard_state), std::move(snapshot).value_or(Snapshot{}), std::move(decided)});
+    return std::make_unique<PythonBft>(std::move(config), signer, std::move(verify), std::move(rule),
+                                       PersistentState{std::move(hard_state), std::move(snapshot).value_or(Snapshot{}),
+                                                       std::move(decided), std::move(proven).value_or(Snapshot{})});
 }
 
 template <class... Options>
@@ -201,7 +199,7 @@ void define_init(py::class_<PythonBft>& type, Options&&... options) {
 void register_bft_node(py::module_& area) {
     py::class_<PythonBft> type(area, "BftNode", docs::kBftNode, collected<PythonBft>());
     define_init(type, py::arg("hard_state") = HardState(), py::arg("decided") = std::vector<Decided>(),
-                py::arg("snapshot") = py::none());
+                py::arg("snapshot") = py::none(), py::arg("proven") = py::none());
     type.def("tick", &tick, py::arg("now_ns") = py::none(), docs::kBftTick)
         .def("step", &PythonBft::step, py::arg("message"), docs::kBftStep)
         .def("signatures", &PythonBft::signatures, py::arg("messages"), docs::kBftSignatures)
@@ -256,6 +254,14 @@ void register_bft_node(py::module_& area) {
         .def_property_readonly("applied_index", look(&BftNode::applied_index))
         .def_property_readonly("is_checkpoint_due", look(&BftNode::checkpoint_due))
         .def_property_readonly("first_kept_height", look(&BftNode::first_kept_height), docs::kBftFirstKept)
+        .def_property_readonly(
+            "proven",
+            [](PythonBft& n) {
+                return n.enter([](BftNode& node) {
+                    return node.proven() == nullptr ? std::nullopt : std::optional(*node.proven());
+                });
+            },
+            docs::kBftProven)
         .def_property_readonly("is_idle", look(&BftNode::is_idle))
         .def_property_readonly(
             "evidence", [](PythonBft& n) { return n.enter([](BftNode& node) { return copy_evidence(node); }); },

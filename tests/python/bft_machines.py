@@ -46,6 +46,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.snapshot: bytes | None = None
+        self.proven: bytes | None = None
         self.decided: list[bytes] = []
         self.hard_state = bytes(BftHardState())
 
@@ -60,11 +61,18 @@ class Disk:
     def forget_before(self, height: int) -> None:
         self.decided = [data for data in self.decided if Decided.from_bytes(data).height >= height]
 
+    def forget(self, node: BftNode) -> None:
+        """Delete what nobody needs any more: a state that others vouch for stands for it."""
+        if node.proven is not None:
+            self.proven = bytes(node.proven)
+            self.forget_before(node.first_kept_height)
+
     def load(self) -> dict[str, Any]:
         return {
             "hard_state": BftHardState.from_bytes(self.hard_state),
             "decided": [Decided.from_bytes(data) for data in self.decided],
             "snapshot": None if self.snapshot is None else BftSnapshot.from_bytes(self.snapshot),
+            "proven": None if self.proven is None else BftSnapshot.from_bytes(self.proven),
         }
 
 
@@ -111,7 +119,7 @@ class Machines:
                 state = b"%d" % node.applied_index
                 self.disks[number].snapshot = bytes(node.checkpoint(state))  # the blocks it covers stay for now
                 node.compact(node.applied_index, state)
-            self.disks[number].forget_before(node.first_kept_height)
+            self.disks[number].forget(node)
         self.said += sent
         return sent
 

@@ -246,6 +246,9 @@ def test_blocks_stay_stored_until_others_vouch_for_the_state_after_them() -> Non
     machines.tick(40)
     assert [machines.nodes[number].first_kept_height for number in (1, 2, 3)] == [5, 5, 5]
     assert all(len(machines.disks[number].decided) == 1 for number in (1, 2, 3))
+    # the proof outlives a crash: whoever comes back can help at once
+    proven = machines.start(2).proven
+    assert proven is not None and proven.height == 4 and bytes(proven) == machines.disks[2].proven
 
 
 def test_stored_states_are_the_same_as_bytes() -> None:

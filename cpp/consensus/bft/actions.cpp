@@ -215,11 +215,17 @@ void BftNode::decide(Round round, const Digest& value) {
     append(std::move(decided));
 }
 
-void BftNode::append(Decided decided) {
-    chain_.apply(*decided.block);  // lines 51-53
-    pool_.remove_decided(*decided.block);
+void BftNode::apply_to_chain(const Block& block) {
+    const std::shared_ptr<const ValidatorSet> deciders = chain_.validators;
+    chain_.apply(block);
+    if (chain_.validators != deciders) former_.emplace_back(chain_.height, deciders);
     if (chain_.height % config_.checkpoint_every == 0)
         boundaries_.push_back(std::make_shared<const ChainState>(chain_));
+}
+
+void BftNode::append(Decided decided) {
+    apply_to_chain(*decided.block);  // lines 51-53
+    pool_.remove_decided(*decided.block);
     fresh_.push_back(std::move(decided));
     begin_height();  // line 54, once there is something to decide on
 }

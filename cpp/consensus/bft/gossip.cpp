@@ -256,6 +256,26 @@ void BftNode::prove_checkpoint() {
         proof.push_back(vote);
     }
     if (!has_correct(chain_.validators->power_of(places), chain_.validators->total())) return;
+    // Laggards go by the set that they know. Those that are behind by more than this have lost other blocks before, and
+    // a cluster that changes all its validators must not keep its blocks for ever.
+    std::erase_if(former_, [&](const auto& set) { return set.first + config_.checkpoint_every <= at; });
+    // After a restart a set may be known by its name alone.
+    const auto is_known = [&](const Digest& set) {
+        return set == pending_->chain.validators->digest() ||
+               std::any_of(former_.begin(), former_.end(),
+                           [&](const auto& known) { return known.second->digest() == set; });
+    };
+    for (const Decided& held : log_) {
+        const Block& block = *held.block;
+        if (block.height <= at && block.height + config_.checkpoint_every > at && !is_known(block.validators)) return;
+    }
+    for (const auto& [last, set] : former_) {
+        Power power = 0;
+        for (const CheckpointVote& vote : proof)
+            if (const std::size_t place = set->place_of(vote.validator); place != ValidatorSet::kNowhere)
+                power += set->powers()[place];
+        if (last <= at && !has_correct(power, set->total())) return;
+    }
     Snapshot snapshot = *pending_;
     snapshot.proof = std::move(proof);
     proven_ = std::make_shared<const Snapshot>(std::move(snapshot));
@@ -297,6 +317,7 @@ void BftNode::handle_snapshot(Peer& peer, const Message& message) {
     fresh_.clear();
     boundaries_.clear();
     boundary_.reset();
+    former_.clear();
     applied_ = snapshot.index;
     applied_height_ = chain_.height;
     pending_ = proven_ = install_ = message.snapshot;

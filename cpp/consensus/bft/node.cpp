@@ -33,7 +33,10 @@ BftNode::BftNode(BftConfig config, std::shared_ptr<Signer> signer, std::shared_p
         applied_ = stored.snapshot.index;
         applied_height_ = chain_.height;
         pending_ = std::make_shared<const Snapshot>(std::move(stored.snapshot));
+        if (!pending_->proof.empty()) proven_ = pending_;  // another's, installed
     }
+    if (stored.proven.chain.height > (proven_ ? proven_->chain.height : 0))
+        proven_ = std::make_shared<const Snapshot>(std::move(stored.proven));
     for (Decided& decided : stored.decided) {
         if (decided.block != nullptr && decided.block->height <= applied_height_) {
             const bool follows = log_.empty() || log_.back().block->height + 1 == decided.block->height;
@@ -53,9 +56,7 @@ BftNode::BftNode(BftConfig config, std::shared_ptr<Signer> signer, std::shared_p
             throw base::ConfigError("the stored block of height " + std::to_string(chain_.height + 1) +
                                     " must follow the ones before it with a good certificate, but " + problem +
                                     "; restore the store from a healthy copy");
-        chain_.apply(*decided.block);
-        if (chain_.height % config_.checkpoint_every == 0)
-            boundaries_.push_back(std::make_shared<const ChainState>(chain_));
+        apply_to_chain(*decided.block);
         log_.push_back(std::move(decided));
     }
     if (!log_.empty() && log_.back().block->height != chain_.height) log_.clear();
@@ -89,6 +90,7 @@ BftNode::BftNode(BftConfig config, std::shared_ptr<Signer> signer, std::shared_p
         if (signer_ && place != ValidatorSet::kNowhere)
             checkpoints_.push_back(
                 {height, digest, config_.id, signer_->sign(checkpoint_bytes(genesis_, height, digest))});
+        prove_checkpoint();  // where its own word is enough, nobody will say anything more
     }
     // a height that begins anew says nothing yet; whatever was signed since goes to the disk first
     hard_changed_ = hard_.round != kNoRound && !(hard_ == given);

@@ -86,7 +86,8 @@ class BftNode {
     void stored(std::uint64_t write);
     // The state machine's state after the last applied entry, which must be that of a checkpoint height, is durable
     // with the chain's (checkpoint()). Blocks before it go once others have vouched for it: those from
-    // first_kept_height() on are to stay stored, else nobody may be left who could give a laggard what it lacks.
+    // first_kept_height() on are to stay stored, and before those below it are deleted, proven() is to be; else nobody
+    // may be left who could give a laggard what it lacks.
     void compact(Index index, Payload state);
     Height first_kept_height() const noexcept;
     // Whether compact(applied_index(), ...) would be taken now.
@@ -171,6 +172,7 @@ class BftNode {
     void note_state();
     void decide(Round round, const Digest& value);
     void append(Decided decided);
+    void apply_to_chain(const Block& block);
 
     // messages.cpp: what comes in (list_signatures: signatures.cpp)
     void handle_proposal(Peer& peer, const Message& message);
@@ -225,6 +227,8 @@ class BftNode {
     std::shared_ptr<const ChainState> boundary_;                // of the checkpoint height that was applied last
     std::deque<std::shared_ptr<const ChainState>> boundaries_;  // of those not applied yet
     std::shared_ptr<const Snapshot> pending_;                   // the own latest, not vouched for yet
+    // Sets that decide no more, and up to which height they did, as far back as a laggard may know them.
+    std::vector<std::pair<Height, std::shared_ptr<const ValidatorSet>>> former_;
     std::shared_ptr<const Snapshot> proven_;
     std::shared_ptr<const Snapshot> install_;  // to be handed out
     std::vector<CheckpointVote> checkpoints_;  // at most two a validator

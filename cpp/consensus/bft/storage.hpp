@@ -59,6 +59,9 @@ struct PersistentState {
     HardState hard_state;
     Snapshot snapshot;  // of height 0 = none
     std::vector<Decided> decided;
+    // The latest state that others had vouched for, with their proof; of height 0 = none. It stands for the blocks that
+    // are not stored any more: who forgets it in a crash could help nobody who lacks those.
+    Snapshot proven = {};
 };
 
 // The bytes that checkpoint votes are about: canonical, so that equal states give equal digests.

@@ -29,6 +29,9 @@ class SimDisk {
     }
     // The blocks it covers stay until others have vouched for it.
     void compact(Snapshot snapshot) { snapshot_ = std::move(snapshot); }
+    void keep_proven(const Snapshot& proven) {
+        if (proven.chain.height > proven_.chain.height) proven_ = proven;
+    }
     void forget_before(Height first) {
         std::erase_if(decided_, [&](const Decided& held) { return held.block->height < first; });
     }
@@ -58,7 +61,7 @@ class SimDisk {
         crash();
     }
     void crash() noexcept { staged_.clear(); }  // none of them is
-    PersistentState load() const { return {hard_, snapshot_, decided_}; }
+    PersistentState load() const { return {hard_, snapshot_, decided_, proven_}; }
 
     const HardState& hard_state() const noexcept { return hard_; }
     const Snapshot& snapshot() const noexcept { return snapshot_; }
@@ -78,6 +81,7 @@ class SimDisk {
     std::deque<Staged> staged_;
     HardState hard_;
     Snapshot snapshot_;
+    Snapshot proven_;
     std::vector<Decided> decided_;
 };
 

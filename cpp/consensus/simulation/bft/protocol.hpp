@@ -37,7 +37,10 @@ struct BftProtocol {
     static bool replaces(const Disk&, const Ready&) noexcept { return false; }  // nothing stored is ever replaced
     static Snapshot snapshot(const Node& node, Payload state) { return node.real().checkpoint(std::move(state)); }
     // What compaction leaves on the disk for laggards, until it does not.
-    static void forget(Disk& disk, const Node& node) { disk.forget_before(node.real().first_kept_height()); }
+    static void forget(Disk& disk, const Node& node) {
+        if (node.real().proven() != nullptr) disk.keep_proven(*node.real().proven());
+        disk.forget_before(node.real().first_kept_height());
+    }
     static TraceEvent trace(const Message& message, std::int64_t now_ns) noexcept;
     static std::size_t max_command_bytes() noexcept { return ChainLimits().max_command_bytes; }
 
