@@ -90,6 +90,7 @@ BlockPtr BftNode::block_of(std::vector<Command> commands, const Digest& next_val
     block->parent = chain_.last_id;
     block->validators = chain_.validators->digest();
     block->next_validators = next_validators;
+    if (commands.capacity() > 2 * commands.size()) commands.shrink_to_fit();  // there was room for all that waits
     block->commands = std::move(commands);
     block->id = block_digest(*block);
     return block;

@@ -96,6 +96,7 @@ std::vector<Command> CommandPool::take(const ChainLimits& limits, const ClientMa
     std::sort(heads.begin(), heads.end(),
               [](const Head& a, const Head& b) { return a.at->second.arrival < b.at->second.arrival; });
     std::vector<Command> taken;
+    taken.reserve(std::min<std::size_t>(size_, limits.max_block_commands));
     std::size_t bytes = 0;
     ClientMarks::Room room = marks.room();
     for (Head& head : heads) {
