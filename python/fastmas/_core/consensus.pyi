@@ -1,6 +1,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, final
 
+_Set = Sequence[tuple[int, int, bytes]]
+_Verify = Callable[[list[tuple[bytes, bytes, bytes]]], bool]
+
 class _pybind11_type(type): ...
 
 @final
@@ -393,7 +396,7 @@ class BftNode(metaclass=_pybind11_type):
         node: int,
         validators: Sequence[tuple[int, int, bytes]],
         *,
-        verify: Callable[[list[tuple[bytes, bytes, bytes]]], bool],
+        verify: _Verify,
         signer: _Signer | None = None,
         chain: str = "fastmas",
         peers: Sequence[int] = ...,
@@ -493,10 +496,5 @@ def bft_read_block(
     block: bytes,
 ) -> str | tuple[int, int, int, bytes, bytes, bytes, list[tuple[int, int, int, int, bytes]]]: ...
 def bft_read_certificate(certificate: bytes) -> str | tuple[int, int, bytes, list[int]]: ...
-def bft_check_certificate(
-    genesis: bytes,
-    validators: Sequence[tuple[int, int, bytes]],
-    certificate: bytes,
-    verify: Callable[[list[tuple[bytes, bytes, bytes]]], bool],
-) -> str | None: ...
+def bft_check_certificate(genesis: bytes, validators: _Set, certificate: bytes, verify: _Verify) -> str | None: ...
 def bft_make_certificate(height: int, round: int, value: bytes, votes: Sequence[tuple[int, bytes]]) -> bytes: ...
