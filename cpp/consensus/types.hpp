@@ -14,7 +14,8 @@ using NodeId = std::uint32_t;  // 1-based
 using Index = std::uint64_t;   // 1-based position in the log; 0 = before the first entry
 
 inline constexpr NodeId kNoNode = 0;
-inline constexpr std::size_t kMaxNodes = 63;  // votes are kept as one bit a node
+inline constexpr std::size_t kMaxNodes = 63;                   // votes are kept as one bit a node
+inline constexpr std::uint32_t kMaxElectionTicks = 1'000'000;  // so that no multiple of it that is used overflows
 
 enum class EntryKind : std::uint8_t {
     noop = 0,
@@ -25,12 +26,10 @@ enum class EntryKind : std::uint8_t {
 // Which request of which client an entry carries, so that a retried one takes effect once (Raft thesis §6.3). That
 // holds for clients that keep to this:
 //   1. a request has one number, one above that of the request before it, and a retry is the same request in every
-//   field.
-//      (A retry that expires later would come to replicas that have forgotten the client by right, and take effect
-//      again.) Where clients are authenticated, what they sign covers the whole session.
+//      field. (A retry that expires later would come to replicas that have forgotten the client by right, and take
+//      effect again.) Where clients are authenticated, what they sign covers the whole session.
 //   2. expires_ns does not fall from a client's request to its next one. (The client is forgotten when the latest that
-//   was
-//      seen is over; one that is still under way then would take effect after those behind it.)
+//      was seen is over; one that is still under way then would take effect after those behind it.)
 //   3. after a last request (kLastRequest) comes none, and none before it is sent again once it has expired.
 struct Session {
     // As `acknowledged`: the client needs no reply but this request's, and is forgotten when this one has expired,

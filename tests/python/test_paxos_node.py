@@ -346,6 +346,7 @@ def started(**options: Any) -> PaxosNode:
         (lambda: started(quorums=(1, 2)), "every prepare quorum must share a node with every accept quorum"),
         (lambda: started(window=1), "window must be 2 to max_open_slots (1048576), got 1"),
         (lambda: started(heartbeat_ticks=10), "election_ticks must exceed heartbeat_ticks (10), got 10"),
+        (lambda: started(election_ticks=2**29), "election_ticks must be at most 1000000, got 536870912"),
         (lambda: started(max_message_entries=0), "max_message_entries must be at least 1, got 0"),
         (lambda: started(hard_state=PaxosHardState((1, 1), 3)), "slot 1 is empty"),
         (lambda: started(snapshot=PaxosSnapshot(1, (0, 0), 0, [], b"")), "in which ballots it was chosen"),

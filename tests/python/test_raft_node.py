@@ -241,6 +241,7 @@ def test_a_snapshot_carries_its_membership() -> None:
         (lambda: LogEntry(1, 1, 0, "vote"), "kind must be 'noop', 'command' or 'membership', got 'vote'"),
         (lambda: RaftNode(4, [1, 2, 3]), "joining"),
         (lambda: RaftNode(1, [1, 2, 3], priority=11), "priority must be at most 10, got 11"),
+        (lambda: RaftNode(1, [1], election_ticks=2**29), "election_ticks must be at most 1000000, got 536870912"),
         (lambda: RaftNode(1, [1], lease_ns=-1), "lease"),
         (lambda: Machines().elect().transfer_leadership(9), "leadership goes to another voter"),
         (lambda: Machines([1]).elect().change_membership(Membership([2])), ""),

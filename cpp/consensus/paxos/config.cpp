@@ -58,6 +58,9 @@ void validate(PaxosConfig& config) {
         throw base::ConfigError(
             "election_ticks must exceed heartbeat_ticks (" + std::to_string(config.heartbeat_ticks) + "), got " +
             std::to_string(config.election_ticks) + "; try " + std::to_string(5 * config.heartbeat_ticks));
+    if (config.election_ticks > kMaxElectionTicks)
+        throw base::ConfigError("election_ticks must be at most " + std::to_string(kMaxElectionTicks) + ", got " +
+                                std::to_string(config.election_ticks) + "; let a tick be longer");
     if (config.max_command_bytes > Payload::kMaxBytes)
         throw base::ConfigError("max_command_bytes must be below 4 GiB, got " +
                                 std::to_string(config.max_command_bytes) + "; try 16777216");

@@ -52,6 +52,9 @@ void validate(const RaftConfig& config) {
         throw base::ConfigError(
             "election_ticks must exceed heartbeat_ticks (" + std::to_string(config.heartbeat_ticks) + "), got " +
             std::to_string(config.election_ticks) + "; try " + std::to_string(5 * config.heartbeat_ticks));
+    if (config.election_ticks > kMaxElectionTicks)
+        throw base::ConfigError("election_ticks must be at most " + std::to_string(kMaxElectionTicks) + ", got " +
+                                std::to_string(config.election_ticks) + "; let a tick be longer");
     at_least_one("max_pending_reads", config.max_pending_reads);
     if (config.priority > kMaxPriority)
         throw base::ConfigError("priority must be at most " + std::to_string(kMaxPriority) + ", got " +
