@@ -4,6 +4,7 @@
 #include <array>
 
 #include "bft_lies.hpp"
+#include "consensus/applier.hpp"
 #include "consensus/simulation/bft/invariants.hpp"
 
 using namespace fastmas::consensus;
@@ -15,11 +16,17 @@ namespace {
 constexpr NodeId kCorrect = 3, kLiar = 4;
 constexpr std::size_t kUnderWay = 64;
 
+// What matters here is which commands take effect, not what they do.
+struct Machine final : StateMachine {
+    Result apply(const fastmas::consensus::Command&) override { return {}; }
+    bool can_snapshot() const override { return true; }
+};
+
 struct Cluster {
     struct Member {
         std::unique_ptr<SimNode> node;
         SimDisk disk;
-        std::uint64_t commands = 0;
+        std::unique_ptr<Applier> applier;
     };
     std::array<Member, kCorrect + 1> members;
     InvariantChecker checker{kValidators};
@@ -41,8 +48,12 @@ struct Cluster {
         at.node = std::make_unique<SimNode>(small_config(id, nullptr), keys().signers[id - 1], keys().verifier,
                                             at.disk.load(), nullptr);
         if (is_restart) checker.on_restart(*at.node);
-        at.commands = at.disk.snapshot().index;
-        if (at.commands != 0) checker.on_restore(*at.node, at.disk.snapshot(), at.commands);
+        at.applier = std::make_unique<Applier>(std::make_unique<Machine>());
+        if (at.disk.snapshot().index != 0) restore(at, at.disk.snapshot());
+    }
+    void restore(Member& at, const Snapshot& snapshot) {
+        at.applier->restore(snapshot.index, snapshot.state);
+        checker.on_restore(*at.node, snapshot, at.applier->commands());
     }
     void do_duties(NodeId id) {
         Member& at = members[id];
@@ -58,20 +69,13 @@ struct Cluster {
                 if (wire.size() == kUnderWay) wire.erase(wire.begin());
                 wire.push_back(message);
             }
-            if (ready.snapshot != nullptr) {
-                at.commands = ready.snapshot->index;
-                checker.on_restore(*at.node, *ready.snapshot, at.commands);
-            }
-            for (const Entry& entry : ready.committed) {
-                Applied applied;
-                applied.kind = Applied::Kind::effect;
-                applied.index = ++at.commands;
-                checker.on_apply(*at.node, entry, applied);
-            }
+            if (ready.snapshot != nullptr) restore(at, *ready.snapshot);
+            for (const Entry& entry : ready.committed) checker.on_apply(*at.node, entry, at.applier->apply(entry));
             node.advance();
             if (node.real().checkpoint_due()) {
-                at.disk.compact(node.real().checkpoint({}));
-                node.compact(node.real().applied_index(), {});
+                const Payload state = at.applier->snapshot();
+                at.disk.compact(node.real().checkpoint(state));
+                node.compact(node.real().applied_index(), state);
             }
         }
         checker.after_step(*at.node, disks);
