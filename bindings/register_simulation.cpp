@@ -22,6 +22,7 @@ py::dict as_dict(const SeedOutcome& outcome) {
     out["script"] = outcome.script;
     out["coverage"] = rows;
     out["simulated_s"] = outcome.coverage.simulated_seconds;
+    out["commits"] = outcome.commits;
     out["answered"] = outcome.answered;
     out["history"] = history;
     return out;

@@ -73,6 +73,7 @@ class Scenario {
     void run() { start(), safety(), liveness(); }
 
     void add_to(Coverage& coverage) const;
+    std::uint64_t commits() const { return sim_->applied(1); }  // commands that took effect, once all have settled
     // The options, and where every node stands: what a failing seed is looked at with.
     std::string options_text() const;
     std::string state() const;

@@ -48,7 +48,7 @@ template <class P>
 void Scenario<P>::add_to(Coverage& coverage) const {
     const ClusterCounters& counters = sim_->counters();
     const NetworkCounters& network = sim_->network().counters();
-    coverage.add("commands applied", sim_->applied(1));
+    coverage.add("commands applied", commits());
     coverage.add(P::kElections, sim_->elections());
     if constexpr (requires { P::kTwoLead; }) coverage.add(P::kTwoLead, two_leaders_);
     coverage.add("crashes", counters.crashes);

@@ -16,6 +16,7 @@ SeedOutcome run_plan(Plan plan, bool shortens) {
     try {
         scenario.run();
         scenario.add_to(outcome.coverage);
+        outcome.commits = scenario.commits();
     } catch (const std::exception& error) {
         // a script whose options cannot be is a wrong call and shows nothing
         const bool began = scenario.phase() != std::string_view("start");

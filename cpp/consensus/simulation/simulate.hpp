@@ -16,6 +16,7 @@ struct SeedOutcome {
     std::string state;    // where every node stood
     std::string script;   // of a failure: the shortest plan found that ends in it
     Coverage coverage;
+    std::uint64_t commits = 0;  // commands that took effect
     std::uint64_t answered = 0;
     std::vector<ClientHistory::Seen> history;
 };

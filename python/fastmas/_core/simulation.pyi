@@ -9,6 +9,7 @@ class Outcome(TypedDict):
     script: str
     coverage: list[tuple[str, int]]
     simulated_s: float
+    commits: int
     answered: int
     history: list[tuple[int, int, bool, int, int, int]]
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["simulate"]
 
 AT_ZERO_COUNTS = 100  # seeds from which a row at zero is a failure
-LONG_S, LEAST_ANSWERS = 60, 200  # a seed of so many seconds answers so many requests, whatever its storms
+LONG_S, LEAST_COMMITS = 60, 200  # a seed of so many seconds commits so many commands, whatever its storms
 MAX_SEED = 2**64 - 1
 
 
@@ -128,7 +128,7 @@ def simulate(options: argparse.Namespace) -> int:
         f"{jobs} at a time"
     )
     total: dict[str, int] = {}
-    simulated_s, fewest, fewest_seed = 0.0, 2**63, 0
+    simulated_s, answers, fewest, fewest_seed = 0.0, 2**63, 2**63, 0
     started = time.perf_counter()
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=40), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=options.quiet or not console.is_terminal) as bar:
@@ -140,14 +140,16 @@ def simulate(options: argparse.Namespace) -> int:
                 return 1
             _merge(total, outcome)
             simulated_s += outcome["simulated_s"]
-            fewest, fewest_seed = min((fewest, fewest_seed), (outcome["answered"], seed))
+            fewest, fewest_seed = min((fewest, fewest_seed), (outcome["commits"], seed))
+            answers = min(answers, outcome["answered"])
             bar.advance(task)
     elapsed_s = time.perf_counter() - started
     never = [name for name, count in total.items() if count == 0] if len(seeds) >= AT_ZERO_COUNTS else []
     if options.json:
         row = {
             "protocol": options.protocol, "first": options.first, "seeds": options.seeds, "simulated_s": simulated_s,
-            "elapsed_s": elapsed_s, "fewest_answers": fewest, "coverage": total, "never": never,
+            "elapsed_s": elapsed_s, "fewest_commits": fewest, "fewest_answers": answers, "coverage": total,
+            "never": never,
         }  # fmt: skip
         print(json.dumps(row))
     else:
@@ -155,11 +157,11 @@ def simulate(options: argparse.Namespace) -> int:
         print(
             f"{len(seeds):,} seeds, {simulated_s:,.0f} simulated seconds in {elapsed_s:.1f} s "
             f"({simulated_s / elapsed_s:,.0f} times real time); nothing broken; "
-            f"at least {fewest:,} requests answered a seed"
+            f"at least {fewest:,} commands committed and {answers:,} requests answered a seed"
         )
-    if options.seconds >= LONG_S and fewest < LEAST_ANSWERS:
+    if options.seconds >= LONG_S and fewest < LEAST_COMMITS:
         print(
-            f"seed {fewest_seed} answered only {fewest} requests in {options.seconds} s, {LEAST_ANSWERS} must be: "
+            f"seed {fewest_seed} committed only {fewest} commands in {options.seconds} s, {LEAST_COMMITS} must be: "
             f"fastmas simulate --protocol {options.protocol} --first {fewest_seed} --seeds 1 "
             f"--seconds {options.seconds}",
             file=sys.stderr,
