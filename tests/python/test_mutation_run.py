@@ -112,7 +112,19 @@ def test_every_planted_bug_still_has_its_place(path: Path) -> None:
 def test_verdicts_are_noted_a_bug_a_line(tmp_path: Path) -> None:
     run(tmp_path, bug() + bug("blind", number=2), "--record")
     noted = json.loads((tmp_path / "tests" / "mutation" / "verdicts.json").read_text())
-    assert noted == {"sums/plus": {"table": "caught"}, "sums/blind": {"table": "missed"}}
+    assert {name: row["table"] for name, row in noted.items()} == {"sums/plus": "caught", "sums/blind": "missed"}
+
+
+def test_a_verdict_on_another_file_is_stale(tmp_path: Path) -> None:
+    def stale() -> str:
+        command = [sys.executable, str(RUN), "--root", str(tmp_path), "--stale", "--list"]
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+    run(tmp_path, bug() + bug("blind", number=2), "--record")
+    assert stale() == ""
+    source = tmp_path / "double.py"
+    source.write_text(source.read_text() + "# twice\n")
+    assert "plus" in stale() and "blind" in stale()
 
 
 def test_the_docs_show_the_noted_verdicts() -> None:
