@@ -128,6 +128,8 @@ template <class P>
 void SimCluster<P>::maybe_compact(Member& at, NodeId node) {
     const Index applied = at.node->applied_index();
     if (applied < at.snapshot_at + options_.snapshot_every || !at.applier->machine().can_snapshot()) return;
+    // a snapshot from another node is in the node's log and not yet handed out, while the disk is slow
+    if (at.applier->log_index() != applied) return;
     const auto snapshot = P::snapshot(*at.node, at.applier->snapshot());
     at.disk.compact(snapshot);
     // there are few of them: ten times the chance

@@ -189,10 +189,10 @@ Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& rand
     // What reads and leases are there for: a leader that loses touch, others that go on, and clients that write to
     // those and read from it every few milliseconds.
     const auto siege = [&] {
-        const auto traffic = [&](std::int64_t duration_ms, bool reads = true) {
+        const auto traffic = [&](std::int64_t duration_ms, bool reads = true, bool writes = true) {
             for (const std::int64_t end_ms = at_ms + duration_ms; at_ms < end_ms;) {
                 at_ms += random.between(1, options.lease_ns != 0 ? 5 : 12);
-                if (random.chance_ppm(600'000)) act(Kind::submit, kLeader, 0, 10 + random.below(3), 1);
+                if (writes && random.chance_ppm(600'000)) act(Kind::submit, kLeader, 0, 10 + random.below(3), 1);
                 if (reads) read(900'000);
             }
         };
@@ -226,17 +226,23 @@ Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& rand
                 traffic(random.between(1, 40));
                 act(Kind::isolate, kLeader);
                 break;
-            case 3:
-                // what was said before they ceased to hear of it reaches it when they have gone on
-                act(Kind::isolate, kLeader, 0, 110 + random.below(random.chance_ppm(500'000) ? 90 : 400));
-                traffic(random.between(1, 30));
+            case 3: {
+                // what they said before they ceased to hear of it reaches it late, and what they say from then on not
+                const std::int64_t late_ms = 90 + random.between(0, random.chance_ppm(700'000) ? 60 : 400),
+                                   heard_ms = random.between(1, 30);
+                act(Kind::isolate, kLeader, 0, static_cast<std::uint64_t>(late_ms));
+                traffic(heard_ms);
                 act(Kind::isolate, kLeader, 0, 2);
-                traffic(random.between(80, 250), random.chance_ppm(300'000));
+                traffic(late_ms - heard_ms + 1, random.chance_ppm(300'000));
+                act(Kind::isolate, kLeader, 0, 0);
                 break;
+            }
             default:
-                // those that hear it no more stand, and whoever still does comes back from a crash
+                // those that hear it no more stand, with all that there is, and whoever still did comes back from a
+                // crash
                 act(Kind::isolate, kLeader, 0, 0, some);
-                traffic(random.between(100, 300));
+                traffic(random.between(100, 300), true, random.chance_ppm(300'000));
+                if (random.chance_ppm(700'000)) act(Kind::isolate, kLeader);
                 act(Kind::crash, any_node());
                 act(Kind::restart, kAll);
         }
