@@ -228,7 +228,8 @@ class SimCluster {
     };
 
     std::int64_t clock_of(const Member& at) const noexcept {
-        return at.clock_base_ns + (now_ns_ - at.clock_since_ns) * at.thousandths / 1000;
+        const std::int64_t passed_ns = now_ns_ - at.clock_since_ns;  // years, in a cluster that was quiet
+        return at.clock_base_ns + passed_ns / 1000 * at.thousandths + passed_ns % 1000 * at.thousandths / 1000;
     }
     void run_clock(Member& at, std::int64_t thousandths) noexcept;
     Server server(Member& at, NodeId node) noexcept { return {node, at.applier.get(), now_ns_, clock_of(at)}; }
