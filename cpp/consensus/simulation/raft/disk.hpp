@@ -39,7 +39,8 @@ class SimDisk : public RecordDisk<SimDisk, Ready, Entry> {
         // stored again after a damage, and covered by a compaction meanwhile
         if (entry.index <= log_.snapshot_index()) return;
         if (entry.index > log_.last_index() + 1 && loss_.had.index != 0) {
-            // it was on its way, and stands behind what cannot be read
+            // it was on its way, and stands behind what cannot be read; also there it voids what came from its index on
+            if (entry.index <= loss_.had.index) loss_.had = loss_.told = {};
             lose({entry.term, entry.index});
             return;
         }
