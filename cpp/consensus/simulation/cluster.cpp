@@ -157,6 +157,8 @@ bool SimCluster<P>::damage(NodeId node, std::uint64_t thousandths, Damage how) {
         // what is on its way to the disk may have changed there what the node holds in memory
         if (runs && (!at.node || first < at.node->log().first_index() || first > at.node->log().last_index()))
             return false;
+        // one that found damage when it started stores that first (it may have been stopped in between)
+        if (runs && at.node->lost().index != 0 && at.node->has_ready()) return false;
         if (!runs && at.node) crash(node);
         // what was on its way then is there or is not, and so may a snapshot be
         if (log.last_index() < std::max(first, log.first_index()) ||
