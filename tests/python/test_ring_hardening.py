@@ -392,10 +392,7 @@ print("ends")
 """
 
 
-@pytest.mark.skipif(
-    "ASAN_OPTIONS" in os.environ,
-    reason="the interpreter ends daemon threads by pthread_exit, which leaves AddressSanitizer's marks on their stacks",
-)
+@pytest.mark.skipif("ASAN_OPTIONS" in os.environ, reason="pthread_exit leaves AddressSanitizer's marks on stacks")
 def test_daemon_threads_amid_calls_do_not_abort_the_exit() -> None:
     for _ in range(5):
         with Script(DAEMONS) as script:
