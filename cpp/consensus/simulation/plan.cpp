@@ -165,6 +165,9 @@ void check(const Plan& plan) {
     }
 }
 
+// How long a node that stopped in calm weather stays down where a cluster can do nothing without it.
+constexpr std::int64_t kSupervisedMs = 500;
+
 }  // namespace
 
 std::uint64_t max_skew(const SimOptions& options) noexcept {
@@ -176,7 +179,7 @@ Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& rand
     const std::size_t nodes = options.nodes;
     const auto any_node = [&] { return static_cast<NodeId>(1 + random.below(nodes)); };
     const auto leader_or_any = [&](std::uint32_t ppm) { return random.chance_ppm(ppm) ? kLeader : any_node(); };
-    std::int64_t at_ms = 0, weather_ends_ms = 0;
+    std::int64_t at_ms = 0, weather_ends_ms = 0, restarted_ms = 0;
     bool is_storm = false;
     const auto act = [&](Kind kind, NodeId node = 0, NodeId other = 0, std::uint64_t a = 0, std::uint64_t b = 0,
                          std::uint64_t c = 0) {
@@ -262,6 +265,10 @@ Plan draw_plan(const SimOptions& options, std::int64_t seconds, base::Prng& rand
                 act(Kind::restart, kAll);
                 for (NodeId node = 1; node <= nodes; ++node) act(Kind::skew, node, 0, 1'000);
             }
+        }
+        if (offers.liars && !is_storm && at_ms >= restarted_ms + kSupervisedMs) {
+            act(Kind::restart, kAll);
+            restarted_ms = at_ms;
         }
         if (random.chance_ppm(700'000))
             act(Kind::submit, leader_or_any(700'000), 0, 10 + random.below(3), 1 + random.below(4));

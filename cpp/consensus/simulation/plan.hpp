@@ -61,6 +61,7 @@ struct Offers {
     bool reads = false;    // they can be asked for the state without a log entry
     bool repairs = false;  // they live with damaged disks
     bool clocks = false;   // they refuse entries from the future
+    bool liars = false;    // as many lie as may fail: a cluster gets its work done only while all others run
 };
 
 // Storms, in which everything goes wrong, and calm between them, in which a cluster gets its work done. `options` has

@@ -41,7 +41,11 @@ Plan Scenario<P>::draw(std::uint64_t seed, std::int64_t seconds) {
     P::draw_options(options, random);
     options.snapshot_every = random.chance_ppm(500'000) ? 5 + random.below(40) : 0;
     options.timeout_ns = 60'000'000'000;
-    return draw_plan(options, seconds, random, {kReads<Node>, kDamages<typename P::Disk>, kRefusesWildClocks<P>});
+    constexpr bool kLiars = requires {
+        P::liars(options);
+    };
+    return draw_plan(options, seconds, random,
+                     {kReads<Node>, kDamages<typename P::Disk>, kRefusesWildClocks<P>, kLiars});
 }
 
 template <class P>
