@@ -23,8 +23,8 @@ std::uint64_t bit(NodeId node) noexcept {
 
 }  // namespace
 
-Clients::Clients(std::vector<std::uint64_t> ids, std::size_t nodes, Trust trust, bool expires)
-    : expires_(expires), trust_(std::move(trust)), asked_(nodes + 1), confirmed_(nodes + 1) {
+Clients::Clients(std::vector<std::uint64_t> ids, std::size_t nodes, Trust trust)
+    : trust_(std::move(trust)), asked_(nodes + 1), confirmed_(nodes + 1) {
     for (const std::uint64_t id : ids) clients_.push_back({.id = id});
 }
 
@@ -37,7 +37,6 @@ bool Clients::knows(std::uint64_t id) const noexcept {
 }
 
 Session Clients::request(std::uint64_t id, std::uint64_t sequence, std::uint64_t acknowledged, std::int64_t now_ns) {
-    if (!expires_) return {id, sequence, acknowledged};
     std::vector<Session>& requests = client(id).requests;
     while (requests.size() < sequence) {
         Session next{id, requests.size() + 1, std::min<std::uint64_t>(acknowledged, requests.size())};

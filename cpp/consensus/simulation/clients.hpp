@@ -20,8 +20,8 @@ class Clients final : public SimObserver {
         std::vector<bool> lies;
         std::uint64_t liars_weight = 0;
     };
-    // With `expires` the requests of the last of them do, some soon.
-    Clients(std::vector<std::uint64_t> ids, std::size_t nodes, Trust trust, bool expires);
+    // The requests of the last of them expire, some soon.
+    Clients(std::vector<std::uint64_t> ids, std::size_t nodes, Trust trust);
 
     bool knows(std::uint64_t client) const noexcept;
     // The first request the client has no answer to. After too many attempts, or when its time is over, it gives up on
@@ -96,7 +96,6 @@ class Clients final : public SimObserver {
     void answer_read(const Server& at, const Read& read);
 
     std::vector<Client> clients_;
-    bool expires_;
     Trust trust_;
     std::vector<Open> open_;
     std::vector<std::vector<Read>> asked_;      // by node: not confirmed yet, in the order of asking

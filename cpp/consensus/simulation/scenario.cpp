@@ -62,7 +62,7 @@ Clients::Trust Scenario<P>::trust(const SimOptions& options) {
 
 template <class P>
 Scenario<P>::Scenario(Plan plan)
-    : plan_(std::move(plan)), clients_(client_ids(), plan_.options.nodes, trust(plan_.options), kExpires<P>) {}
+    : plan_(std::move(plan)), clients_(client_ids(), plan_.options.nodes, trust(plan_.options)) {}
 
 template <class P>
 void Scenario<P>::start(typename SimCluster<P>::Watcher watcher) {

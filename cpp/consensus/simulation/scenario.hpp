@@ -22,12 +22,6 @@ inline constexpr bool kRefusesWildClocks = requires(typename P::Node& node, cons
     P::may_go_wild(sim, NodeId{});
 };
 
-// Whether some requests of its clients expire.
-template <class P>
-inline constexpr bool kExpires = !requires {
-    P::kDecidesOnce;
-};
-
 // What happened, by name, in the order in which it was first told. A row at zero over many seeds means that the seeds
 // have not tested it.
 class Coverage {

@@ -83,11 +83,9 @@ void Scenario<P>::add_to(Coverage& coverage) const {
     const Clients::Counters& clients = clients_.counters();
     coverage.add("requests answered to clients", history().answered());
     coverage.add("requests given up", clients.given_up);
-    if constexpr (kExpires<P>) {
-        coverage.add("requests with an expiry", clients.expiring);
-        coverage.add("requests not answered by then", clients.expired);
-        coverage.add("entries that came after their expiry", counters.expired);
-    }
+    coverage.add("requests with an expiry", clients.expiring);
+    coverage.add("requests not answered by then", clients.expired);
+    coverage.add("entries that came after their expiry", counters.expired);
     if constexpr (kReads<Node>) {
         coverage.add("answered out of a snapshot", clients.from_snapshots);
         coverage.add("answered by a node asked earlier", clients.answered_late);

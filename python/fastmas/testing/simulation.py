@@ -49,12 +49,12 @@ def client_history(outcome: Outcome) -> list[Operation]:
     """
     return [
         Operation(
-            request=b"read" if is_read else b"%d.%d" % (client, sequence),
+            request=b"read" if is_read else b"count",
             call_ns=call_ns,
             return_ns=return_ns if return_ns >= 0 else None,
             reply=b"%d" % answer if return_ns >= 0 else None,
             client=client,
             is_read=is_read,
         )
-        for client, sequence, is_read, call_ns, return_ns, answer in outcome["history"]
+        for client, _, is_read, call_ns, return_ns, answer in outcome["history"]
     ]
