@@ -22,7 +22,7 @@ from fastmas._core.consensus import (
     bft_validators,
 )
 from fastmas.errors import ConfigError
-from fastmas.signatures import Ed25519Signer, Verify, verify_ed25519
+from fastmas.signatures import Ed25519Signer, Verify, checked_genesis, verify_ed25519
 
 __all__ = [
     "CertifiedGate",
@@ -143,12 +143,6 @@ def verify_certificate(
     )
 
 
-def _checked_genesis(genesis: bytes) -> bytes:
-    if not isinstance(genesis, bytes) or len(genesis) != 32:
-        raise ConfigError(f"a genesis digest is 32 bytes, got {genesis!r}; see genesis_digest")
-    return genesis
-
-
 class CertifiedGate:
     """The way to the outside: lets through what a BFT cluster decided, each height once and in order, and nothing else.
 
@@ -194,7 +188,7 @@ class CertifiedGate:
     ) -> None:
         if height < 0:
             raise ConfigError(f"heights are counted from 1, got {height}; leave it out to begin with the first")
-        self._genesis, self._verify = _checked_genesis(genesis), verify
+        self._genesis, self._verify = checked_genesis(genesis), verify
         self.validators = tuple(validators)
         bft_validators(self.validators)  # refused here, not at the first block
         self.height = height
@@ -278,7 +272,7 @@ class CommittedRead:
     def __init__(
         self, genesis: bytes, validators: Iterable[Validator], *, at_least: int = 1, verify: Verify = verify_ed25519
     ) -> None:
-        self._genesis, self._validators, self._verify = _checked_genesis(genesis), tuple(validators), verify
+        self._genesis, self._validators, self._verify = checked_genesis(genesis), tuple(validators), verify
         bft_validators(self._validators)  # refused here, not at the first answer
         self._powers = {one.id: one.power for one in self._validators}
         self._at_least = at_least

@@ -57,6 +57,9 @@ class SealedLink:
     """
 
     def __init__(self, secret: bytes, me: int, peer: int, my_nonce: bytes, peer_nonce: bytes) -> None:
+        for name, value in (("secret", secret), ("my_nonce", my_nonce), ("peer_nonce", peer_nonce)):
+            if not isinstance(value, bytes):
+                raise ConfigError(f"a link's {name} must be bytes, got {type(value).__name__}; see os.urandom")
         if len(secret) < 32:
             raise ConfigError(f"a link's secret has at least 32 bytes, got {len(secret)}; make one with os.urandom(32)")
         if len(my_nonce) != 16 or len(peer_nonce) != 16:
@@ -64,7 +67,7 @@ class SealedLink:
                 f"nonces have 16 bytes, got {len(my_nonce)} and {len(peer_nonce)}; make one with os.urandom(16)"
             )
         for end in (me, peer):
-            if not 0 <= end < 1 << 64:
+            if not isinstance(end, int) or not 0 <= end < 1 << 64:
                 raise ConfigError(f"the ends of a link are numbers from 0 on, below 2**64, got {end!r}")
         if my_nonce == peer_nonce or me == peer:
             raise ConfigError("the ends of a link differ in number and nonce; give each its own")

@@ -184,6 +184,13 @@ def verify_ed25519(items: list[Item]) -> bool:
     return Ed25519Verifier(threads=1)(items)
 
 
+def checked_genesis(genesis: bytes) -> bytes:
+    """Return the digest, or refuse what cannot be one."""
+    if not isinstance(genesis, bytes) or len(genesis) != 32:
+        raise ConfigError(f"a genesis digest is 32 bytes, got {genesis!r}; see genesis_digest")
+    return genesis
+
+
 def command_statement(
     genesis: bytes,
     body: bytes,
@@ -199,8 +206,7 @@ def command_statement(
     They bind the chain, the client's time and the whole session, the expiry included: with another expiry the same
     request could take effect a second time.
     """
-    if len(genesis) != 32:
-        raise ConfigError(f"a genesis digest has 32 bytes, got {len(genesis)}; see genesis_digest")
+    checked_genesis(genesis)
     expiry = _NEVER if expires_ns is None else expires_ns
     digest = hashlib.sha256(body).digest()
     return _COMMAND.pack(b"fmascmd1", genesis, client, sequence, acknowledged, expiry, now_ns, digest)
@@ -250,8 +256,7 @@ class SignedCommands:
     """
 
     def __init__(self, genesis: bytes, clients: Mapping[int, bytes], verify: Verify) -> None:
-        if len(genesis) != 32:
-            raise ConfigError(f"a genesis digest has 32 bytes, got {len(genesis)}; see genesis_digest")
+        checked_genesis(genesis)
         for client, key in clients.items():
             if not isinstance(key, bytes) or len(key) != 32:
                 raise ConfigError(f"a client's public key is 32 bytes, got {key!r} for client {client}; see public_key")

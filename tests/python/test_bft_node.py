@@ -312,8 +312,10 @@ def test_a_client_speaks_for_itself_and_its_signature_covers_the_session() -> No
     assert [rule.body(c) for c in machines.commands(4)] == [b"buy"]
     other = genesis_digest("another", validators_of(range(1, 5)))
     assert command_statement(other, b"buy", **session) != command_statement(genesis, b"buy", **session)
-    with pytest.raises(ConfigError, match="a genesis digest has 32 bytes, got 2; see genesis_digest"):
+    with pytest.raises(ConfigError, match="a genesis digest is 32 bytes, got b'ab'; see genesis_digest"):
         SignedCommands(b"ab", {}, verify_ed25519)
+    with pytest.raises(ConfigError, match="a genesis digest is 32 bytes, got None; see genesis_digest"):
+        command_statement(None, b"buy", **session)  # type: ignore[arg-type]
 
 
 def test_with_asynchronous_storage_nothing_is_applied_before_it_is_durable() -> None:

@@ -113,6 +113,10 @@ def test_wrong_use_says_what_is_wrong() -> None:
         SealedLink(SECRET, 1, 2, A, b"b")
     with pytest.raises(ConfigError, match="the ends of a link differ in number and nonce; give each its own"):
         SealedLink(SECRET, 1, 2, A, A)
+    with pytest.raises(ConfigError, match="a link's secret must be bytes, got str"):
+        SealedLink("s" * 32, 1, 2, A, B)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"the ends of a link are numbers from 0 on, below 2\*\*64, got None"):
+        SealedLink(SECRET, 1, None, A, B)  # type: ignore[arg-type]
 
 
 def test_examples_run() -> None:

@@ -134,8 +134,6 @@ def _link(operations: list[Operation]) -> _Event:
     """All calls and returns in the order of time behind a head; answers that never came stand last."""
     keyed: list[tuple[tuple[float, int, int], _Event]] = []
     for number, operation in enumerate(operations):
-        if operation.is_read and operation.return_ns is None:
-            continue  # it changed nothing, and nobody saw what it would have told
         call, end = _Event(number, True), _Event(number, False)
         call.partner = end
         keyed.append(((operation.call_ns, 0, number), call))
@@ -211,7 +209,7 @@ def _alike_before(operations: list[Operation]) -> list[int]:
     last: dict[bytes, int] = {}
     for _, number in sorted((operation.call_ns, number) for number, operation in enumerate(operations)):
         operation = operations[number]
-        if operation.return_ns is None and not operation.is_read:
+        if operation.return_ns is None:
             bits[number] = last.get(operation.request, 0)
             last[operation.request] = 1 << number
     return bits
