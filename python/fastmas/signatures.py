@@ -112,6 +112,7 @@ class Ed25519Verifier:
         self._verdicts: dict[Item, bool] = {}
         self._keys: dict[bytes, Any] = {}
         self._pool: ThreadPoolExecutor | None = None
+        self._pool_of = 0  # process
         self._lock = threading.Lock()
         self.verified = self.remembered = 0
 
@@ -137,27 +138,31 @@ class Ed25519Verifier:
 
     def close(self) -> None:
         """End its threads; it goes on without them."""
-        self._threads = 1
-        if self._pool is not None:
-            self._pool.shutdown()
-            self._pool = None
+        with self._lock:
+            self._threads = 1
+            pool, self._pool = self._pool, None
+            is_ours = self._pool_of == os.getpid()
+        if pool is not None and is_ours:
+            pool.shutdown()
 
     def _look_at(self, items: list[Item]) -> list[bool]:
-        share = -(-len(items) // self._threads)
-        if share == len(items) or len(items) < _WORTH_SHARING:
-            return self._look_at_each(items)
-        if self._pool is None:
-            with self._lock:
-                self._pool = self._pool or ThreadPoolExecutor(self._threads - 1, "fastmas-verify")
         # the first part is this thread's; all parts are put together in their order
-        others = [
-            self._pool.submit(self._look_at_each, items[first : first + share])
-            for first in range(share, len(items), share)
-        ]
+        share, others = len(items), []
+        if len(items) >= _WORTH_SHARING:
+            with self._lock:  # close() comes before all of them or after
+                share = -(-len(items) // self._threads)
+                for first in range(share, len(items), share):
+                    others.append(self._helpers().submit(self._look_at_each, items[first : first + share]))
         verdicts = self._look_at_each(items[:share])
         for other in others:
             verdicts += other.result()
         return verdicts
+
+    def _helpers(self) -> ThreadPoolExecutor:
+        # a forked process has the pool and none of its threads
+        if self._pool is None or self._pool_of != os.getpid():
+            self._pool, self._pool_of = ThreadPoolExecutor(self._threads - 1, "fastmas-verify"), os.getpid()
+        return self._pool
 
     def _look_at_each(self, items: list[Item]) -> list[bool]:
         verdicts = []
