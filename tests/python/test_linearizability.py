@@ -62,6 +62,15 @@ GOOD = {
     "old, then new, during one write": [write(1, 0, 10), read(0, 1, 2), read(1, 3, 4)],
     "two writes at once, seen in either order": [write(1, 0, 10), write(2, 0, 10), read(2, 11, 12)],
     "no answer, and it took effect later": [write(1, 0, None), read(0, 5, 6), read(1, 7, 8)],
+    "two at once, and the second one first": [write(1, 0, 10), write(2, 0, 10), read(1, 20, 21)],
+    "two without an answer, the second one first": [write(1, 0, None), write(2, 0, None), read(2, 5, 6), read(1, 7, 8)],
+    "two alike without an answer, and both took effect": [
+        write(1, 0, None),
+        write(1, 1, None),
+        read(1, 5, 6),
+        write(2, 7, 8),
+        read(1, 9, 10),
+    ],
     "no answer, and it never took effect": [write(1, 0, None), read(0, 5, 6), read(0, 70, 80)],
     "touching in time is at once": [write(1, 0, 5), read(0, 5, 6)],
     "one of two swaps wins": [swap(0, 1, 0, 9), swap(0, 2, 0, 9, done=False), read(1, 10, 11)],
@@ -147,7 +156,7 @@ def operations(draw: st.DrawFn) -> Operation:
     return swap(a, b, call, end, done=draw(st.booleans()))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=1_000, deadline=None, derandomize=True)
 @given(st.lists(operations(), max_size=5))
 def test_small_histories_agree_with_trying_all_orders(history: list[Operation]) -> None:
     verdict = check_linearizable(history, Register)
