@@ -52,5 +52,6 @@ int main() {
     measure<raft::RaftProtocol>();
     measure<paxos::PaxosProtocol>();
     measure<bft::BftProtocol>();
+    measure<bft::LyingBftProtocol>();
     return 0;
 }
