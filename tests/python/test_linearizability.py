@@ -6,6 +6,7 @@ import itertools
 from typing import Any
 
 import pytest
+from counting import Count
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,41 +166,21 @@ def test_small_histories_agree_with_trying_all_orders(history: list[Operation]) 
         assert is_legal(verdict.order)
 
 
-class Total:
-    """Answers each request with how many there were."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def apply(self, entry: Entry) -> bytes:
-        self.count += 1
-        return b"%d" % self.count
-
-    def query(self, question: bytes) -> bytes:
-        return b"%d" % self.count
-
-    def snapshot(self) -> bytes:
-        return b"%d" % self.count
-
-    def restore(self, data: bytes) -> None:
-        self.count = int(data)
-
-
 def test_unanswered_requests_that_are_alike_are_tried_in_one_order() -> None:
     # 30 of which any 15 took effect: 155 million choices, were they told apart
     history = [Operation(b"more", at, client=at) for at in range(30)]
     history += [Operation(b"more", 100 + 10 * at, 105 + 10 * at, b"%d" % (16 + at)) for at in range(20)]
-    verdict = check_linearizable(history, Total)
+    verdict = check_linearizable(history, Count)
     assert verdict, str(verdict)
     assert [operation.client for operation in verdict.order[:15]] == list(range(15))
     assert verdict.steps < 1_000
     history[-1] = Operation(b"more", 290, 295, b"99")
-    assert not check_linearizable(history, Total)
+    assert not check_linearizable(history, Count)
 
 
 def test_unanswered_reads_are_left_out() -> None:
     history = [Operation(b"", at, is_read=True) for at in range(500)]
-    verdict = check_linearizable([*history, Operation(b"more", 900, 901, b"1")], Total)
+    verdict = check_linearizable([*history, Operation(b"more", 900, 901, b"1")], Count)
     assert verdict
     assert len(verdict.order) == 1
 

@@ -7,32 +7,12 @@ from pathlib import Path
 
 import pytest
 from cli_tools import fastmas_command
+from counting import Count
 
-from fastmas.consensus import Entry
 from fastmas.testing import check_linearizable
 from fastmas.testing.simulation import client_history, simulate_script, simulate_seed, simulated_protocols
 
 PROTOCOLS = simulated_protocols()
-
-
-class Count:
-    """Answers a request with how many have taken effect; the same one twice with the same number."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def apply(self, entry: Entry) -> bytes:
-        self.count += 1
-        return b"%d" % self.count
-
-    def query(self, request: bytes) -> bytes:
-        return b"%d" % self.count
-
-    def snapshot(self) -> bytes:
-        return b"%d" % self.count
-
-    def restore(self, data: bytes) -> None:
-        self.count = int(data)
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
